@@ -1,0 +1,94 @@
+"""Frozen records of what came out: a measurement, a search with its certificate, a claim."""
+
+from typing import Literal
+
+import msgspec
+
+from membench.spec import ProbeSpec
+
+Status = Literal["fits", "oom", "error", "timeout", "crashed"]
+DeviceKind = Literal["emulated", "real"]
+AxisName = Literal["volume", "stages", "blocks", "channels", "batch"]
+ClaimName = Literal["volume", "depth", "channels"]
+AxisValue = int | tuple[int, int, int]
+
+
+class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The device that a measurement was made on. ``total_bytes`` is what the CUDA runtime reports as its memory."""
+
+    name: str
+    kind: DeviceKind
+    title: str
+    total_bytes: int
+    compute_capability: str
+    multiprocessors: int
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """One probe. Peaks are over all measured steps, in bytes, as `torch.cuda.memory_stats` counts them.
+
+    ``workspace_retries`` counts cuDNN plans given up because their workspace did not fit, ``device_to_host_reads``
+    the copies from the device in the measured steps (on an emulated device they read zeros), ``modelled_calls`` the
+    library calls answered by a model of membench's instead of by the library. ``seconds`` is the wall time of the
+    whole probe and the only field that differs between two runs on an emulated device.
+    """
+
+    spec: ProbeSpec
+    status: Status
+    message: str = ""
+    peak_allocated_bytes: int = 0
+    peak_reserved_bytes: int = 0
+    peak_requested_bytes: int = 0
+    largest_workspace_bytes: int = 0
+    allocator_retries: int = 0
+    workspace_retries: int = 0
+    device_to_host_reads: int = 0
+    unmodelled_calls: tuple[str, ...] = ()
+    modelled_calls: tuple[str, ...] = ()
+    parameters: int = 0
+    device: DeviceInfo | None = None
+    versions: dict[str, str] = {}
+    seconds: float = 0.0
+
+    @property
+    def fits(self) -> bool:
+        return self.status == "fits"
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """A value on an axis, how much of the axis's quantity it is (voxels, blocks, channels, …), and its measurement."""
+
+    value: AxisValue
+    extent: int
+    measurement: Measurement
+
+
+class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The certificate of a search: the largest value that fits and the smallest that does not, both measured.
+
+    ``largest_fit`` is None when nothing fits; ``smallest_unfit`` is None when the axis ended before memory did
+    (``limit_reached``). ``holes`` are values that do not fit although a larger one does, or the reverse of it next to
+    the edge. ``probes`` are in the order in which they were asked for.
+    """
+
+    axis: AxisName
+    strategy: str
+    largest_fit: Point | None
+    smallest_unfit: Point | None
+    limit_reached: bool
+    holes: tuple[AxisValue, ...]
+    probes: tuple[Point, ...]
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim of the paper beside what was measured: ``measured_ratio`` is ``candidate`` over ``reference``.
+
+    The ratio compares extents (voxels, blocks, channels) of the largest values that fit; None when either is missing.
+    """
+
+    claim: ClaimName
+    paper_ratio: float
+    measured_ratio: float | None
+    reproduced: bool
+    reference: SearchResult
+    candidate: SearchResult

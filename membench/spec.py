@@ -1,0 +1,143 @@
+"""Frozen records of what to run: a network, and one probe (training steps of it on a device under a budget)."""
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from membench.errors import UsageError
+from membench.units import format_volume
+
+Volume = tuple[int, int, int]
+BlockKind = Literal["mbconv", "conv"]
+Coupling = Literal["additive", "none"]
+Norm = Literal["group", "instance", "none"]
+Upsampling = Literal["transposed", "trilinear"]
+Skip = Literal["sum", "concat"]
+Precision = Literal["fp32", "bf16", "fp16"]
+Optimizer = Literal["adam", "adamw", "sgd"]
+OptimizerImplementation = Literal["foreach", "for-loop", "fused"]
+
+
+class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A 3-D U-Net.
+
+    Stage ``s`` (from 0) has ``min(base_channels * channel_multiplier**s, max_channels)`` channels at ``1 / 2**s``
+    of the input's resolution, and ``blocks`` blocks in the encoder and again in the decoder (the last stage is the
+    bottleneck and has them once). With ``coupling="additive"`` each block couples two half-channel functions;
+    ``"none"`` is the ordinary residual block ``x + F(x)`` at full width.
+    """
+
+    in_channels: int = 4
+    out_channels: int = 3
+    base_channels: int = 32
+    stages: int = 4
+    blocks: int = 2
+    channel_multiplier: float = 2.0
+    max_channels: int | None = None
+    block: BlockKind = "mbconv"
+    expansion: int = 6
+    kernel_size: int = 3
+    squeeze_excitation: bool = False
+    coupling: Coupling = "additive"
+    norm: Norm = "group"
+    norm_groups: int = 8
+    upsampling: Upsampling = "transposed"
+    skip: Skip = "sum"
+    dropout: float = 0.0
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each stage, from full resolution down."""
+        wanted = (round(self.base_channels * self.channel_multiplier**stage) for stage in range(self.stages))
+        return tuple(min(width, self.max_channels) if self.max_channels else width for width in wanted)
+
+    @property
+    def grid(self) -> int:
+        """Every side of the volume must be a multiple of this number of voxels."""
+        return 2 ** (self.stages - 1)
+
+    def validate(self) -> None:
+        """Refuse a network that cannot be built.
+
+        Raises:
+            UsageError: a count is not positive, the kernel is even, or the groups do not divide the channels.
+        """
+        for name in ("in_channels", "out_channels", "base_channels", "stages", "blocks", "expansion", "norm_groups"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name.replace('_', ' ')} must be at least 1, not {getattr(self, name)}")
+        if self.stages > 12:
+            raise UsageError(
+                f"{self.stages} stages would halve the volume {self.stages - 1} times; at most 12 are built"
+            )
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise UsageError(f"kernel size must be odd, not {self.kernel_size}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise UsageError(f"dropout must be at least 0 and less than 1, not {self.dropout}")
+        if self.channel_multiplier < 1.0:
+            raise UsageError(f"channel multiplier must be at least 1, not {self.channel_multiplier:g}")
+        if self.max_channels is not None and self.max_channels < 1:
+            raise UsageError(f"max channels must be at least 1, not {self.max_channels}")
+        self._validate_groups()
+
+    def _validate_groups(self) -> None:
+        parts = 2 if self.coupling == "additive" else 1
+        groups = self.norm_groups if self.norm == "group" else 1
+        for stage, width in enumerate(self.channels):
+            if width % (parts * groups):
+                halves = "the two halves of " if parts == 2 else ""
+                raise UsageError(
+                    f"{groups} norm groups do not divide {halves}the {width} channels of stage {stage + 1}; "
+                    f"the channels must be a multiple of {parts * groups}"
+                )
+
+
+class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``steps`` full training steps of a network on a device, with the caching allocator limited to ``budget`` bytes.
+
+    ``device`` is the catalog name of an emulated card, or ``cuda`` (``cuda:N``) for a real one. ``budget`` None is
+    all that a process may allocate on the device. ``allocator`` is PyTorch's own settings string
+    (``expandable_segments:True``). ``tf32`` None leaves PyTorch's defaults.
+    """
+
+    network: NetworkSpec = NetworkSpec()
+    volume: Volume = (128, 128, 128)
+    batch: int = 1
+    strategy: str = "reversible"
+    precision: Precision = "fp32"
+    tf32: bool | None = None
+    optimizer: Optimizer = "adam"
+    optimizer_implementation: OptimizerImplementation = "foreach"
+    steps: int = 2
+    device: str = "a100-40gb"
+    budget: int | None = None
+    allocator: str = ""
+    timeout: float = 300.0
+
+    def validate(self) -> None:
+        """Refuse a probe that cannot be run, before anything is started.
+
+        Raises:
+            UsageError: see the message; also everything that `NetworkSpec.validate` refuses.
+        """
+        self.network.validate()
+        if self.steps < 2:
+            raise UsageError(
+                f"steps must be at least 2, so that optimizer state and reuse are measured, not {self.steps}"
+            )
+        if self.batch < 1:
+            raise UsageError(f"batch must be at least 1, not {self.batch}")
+        if self.budget is not None and self.budget < 1:
+            raise UsageError(f"budget must be positive, not {self.budget} bytes")
+        if self.timeout <= 0:
+            raise UsageError(f"timeout must be positive, not {self.timeout:g} seconds")
+        grid = self.network.grid
+        if any(side < 1 or side % grid for side in self.volume):
+            raise UsageError(
+                f"volume {format_volume(self.volume)} does not divide: {self.network.stages} stages "
+                f"need every side to be a multiple of {grid} voxels"
+            )
+
+    def key(self) -> str:
+        """A digest that is the same exactly for the same probe: results are looked up by it."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
