@@ -4,11 +4,10 @@ from typing import Literal
 
 import msgspec
 
-from membench.spec import ProbeSpec
+from membench.spec import ProbeSpec, SearchSpec
 
 Status = Literal["fits", "oom", "error", "timeout", "crashed"]
 DeviceKind = Literal["emulated", "real"]
-AxisName = Literal["volume", "stages", "blocks", "channels", "batch"]
 ClaimName = Literal["volume", "depth", "channels"]
 AxisValue = int | tuple[int, int, int]
 
@@ -71,8 +70,7 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     the edge. ``probes`` are in the order in which they were asked for.
     """
 
-    axis: AxisName
-    strategy: str
+    search: SearchSpec
     largest_fit: Point | None
     smallest_unfit: Point | None
     limit_reached: bool

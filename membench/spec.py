@@ -17,6 +17,7 @@ Skip = Literal["sum", "concat"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Optimizer = Literal["adam", "adamw", "sgd"]
 OptimizerImplementation = Literal["foreach", "for-loop", "fused"]
+AxisName = Literal["volume", "stages", "blocks", "channels", "batch"]
 
 
 class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,7 +50,7 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of each stage, from full resolution down."""
-        wanted = (round(self.base_channels * self.channel_multiplier**stage) for stage in range(self.stages))
+        wanted = (round(self.base_channels * float(self.channel_multiplier**stage)) for stage in range(self.stages))
         return tuple(min(width, self.max_channels) if self.max_channels else width for width in wanted)
 
     @property
@@ -138,6 +139,26 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 f"need every side to be a multiple of {grid} voxels"
             )
 
+    @property
+    def variant(self) -> str:
+        """What is compared on one axis: the strategy, marked when the blocks are not coupled."""
+        return self.strategy if self.network.coupling == "additive" else f"{self.strategy} (uncoupled)"
+
     def key(self) -> str:
         """A digest that is the same exactly for the same probe: results are looked up by it."""
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()[:16]
+
+
+class SearchSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Find the largest value on ``axis`` for which ``probe``, with that value put in, fits.
+
+    ``ratio`` is the shape D:H:W of the volumes on the ``volume`` axis; each side is rounded up to the network's grid.
+    ``limit`` is the largest extent tried (voxels of the longest side, stages, blocks, channels, batch); None is the
+    axis's own end. ``start`` is the extent probed first.
+    """
+
+    axis: AxisName
+    probe: ProbeSpec
+    ratio: tuple[int, int, int] = (1, 1, 1)
+    start: int | None = None
+    limit: int | None = None
