@@ -50,13 +50,13 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of each stage, from full resolution down."""
-        wanted = (round(self.base_channels * float(self.channel_multiplier**stage)) for stage in range(self.stages))
+        wanted = (round(self.base_channels * self.channel_multiplier**stage) for stage in range(self.stages))
         return tuple(min(width, self.max_channels) if self.max_channels else width for width in wanted)
 
     @property
     def grid(self) -> int:
         """Every side of the volume must be a multiple of this number of voxels."""
-        return 2 ** (self.stages - 1)
+        return 1 << (self.stages - 1)
 
     def validate(self) -> None:
         """Refuse a network that cannot be built.
