@@ -68,6 +68,9 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     ``largest_fit`` is None when nothing fits; ``smallest_unfit`` is None when the axis ended before memory did
     (``limit_reached``). ``holes`` are values that do not fit although a larger one does, or the reverse of it next to
     the edge. ``probes`` are in the order in which they were asked for.
+
+    A probe that ended with anything but ``fits`` or ``oom`` ends the search and is its ``failure``. A search that was
+    stopped, or rebuilt from too few results, is not ``finished``. In both cases the two points are only bounds.
     """
 
     search: SearchSpec
@@ -76,6 +79,13 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     limit_reached: bool
     holes: tuple[AxisValue, ...]
     probes: tuple[Point, ...]
+    failure: Point | None = None
+    finished: bool = True
+
+    @property
+    def certified(self) -> bool:
+        """Whether the two points are the edge itself, and not merely bounds of it."""
+        return self.finished and self.failure is None
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,117 @@
+"""The values of one search, numbered 1, 2, 3, …: what to run for each, and how much of the quantity it is."""
+
+import bisect
+import math
+
+import msgspec
+
+from membench.errors import UsageError
+from membench.result import AxisValue
+from membench.spec import AxisName, NetworkSpec, ProbeSpec, SearchSpec, Volume
+
+# Where an axis ends when the search sets no limit: beyond what any device holds, so that every search terminates.
+ENDS: dict[AxisName, int] = {"volume": 4096, "stages": 12, "blocks": 4096, "channels": 65536, "batch": 65536}
+# Probed first when the search names no start: small enough to fit usually, since only a fitting probe has a peak.
+STARTS: dict[AxisName, int] = {"volume": 64, "stages": 4, "blocks": 4, "channels": 32, "batch": 1}
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of an axis: its number, the probe that has it put in, and its extent in the axis's quantity."""
+
+    index: int
+    spec: ProbeSpec
+    value: AxisValue
+    extent: int
+
+
+class Axis:
+    """The values of ``search``, from ``at(1)`` to ``at(last)``; extents grow strictly with the number.
+
+    ``first_guess`` is the number to probe first.
+
+    Raises:
+        UsageError: the network, the shape, the start or the limit leave no value that can be probed.
+    """
+
+    def __init__(self, search: SearchSpec) -> None:
+        self.search = search
+        if min(search.ratio) < 1:
+            raise UsageError(f"volume ratio must be three positive numbers, not {search.ratio}")
+        self._unit = _unit(search)
+        limit = _end(search) if search.limit is None else min(search.limit, _end(search))
+        self.last = limit // self._unit
+        if self.last < 1:
+            raise UsageError(f"the limit of {limit} on axis {search.axis} is below its first value, {self._unit}")
+        start = STARTS[search.axis] if search.start is None else search.start
+        if start < 1:
+            raise UsageError(f"the start on axis {search.axis} must be at least 1, not {start}")
+        self.first_guess = min(max(start // self._unit, 1), self.last)
+        self.at(1).spec.validate()
+
+    def at(self, index: int) -> Candidate:
+        """The value with this number, 1 to ``last``."""
+        probe, amount = self.search.probe, index * self._unit
+        value: AxisValue = amount
+        match self.search.axis:
+            case "volume":
+                value = self._volume(index)
+                spec = msgspec.structs.replace(probe, volume=value)
+            case "batch":
+                spec = msgspec.structs.replace(probe, batch=amount)
+            case "stages":
+                spec = _with_network(probe, stages=amount)
+            case "blocks":
+                spec = _with_network(probe, blocks=amount)
+            case "channels":
+                spec = _with_network(probe, base_channels=amount)
+        return Candidate(index=index, spec=spec, value=value, extent=self.extent(index))
+
+    def extent(self, index: int) -> int:
+        """How much of the axis's quantity the value is: voxels, stages, blocks, base channels, or samples."""
+        return math.prod(self._volume(index)) if self.search.axis == "volume" else index * self._unit
+
+    def index_at(self, extent: float) -> int:
+        """The number of the largest value whose extent is not above ``extent``; 0 when there is none."""
+        return bisect.bisect_right(range(1, self.last + 1), extent, key=self.extent)
+
+    def _volume(self, index: int) -> Volume:
+        longest = max(self.search.ratio)
+        depth, height, width = (-(-index * part // longest) * self._unit for part in self.search.ratio)
+        return depth, height, width
+
+
+def _with_network(probe: ProbeSpec, **changes: int) -> ProbeSpec:
+    return msgspec.structs.replace(probe, network=msgspec.structs.replace(probe.network, **changes))
+
+
+def _unit(search: SearchSpec) -> int:
+    network = search.probe.network
+    match search.axis:
+        case "volume":
+            return network.grid
+        case "channels":
+            return _channel_step(network)
+        case _:
+            return 1
+
+
+def _channel_step(network: NetworkSpec) -> int:
+    """The step at which both halves of every stage divide into norm groups, coupled or not: one step for both."""
+    groups = 2 * (network.norm_groups if network.norm == "group" else 1)
+    for step in range(groups, 64 * groups + 1, groups):
+        if all(step * network.channel_multiplier**stage % groups == 0 for stage in range(network.stages)):
+            return step
+    raise UsageError(
+        f"channel multiplier {network.channel_multiplier:g} over {network.stages} stages leaves no base channels "
+        f"that {groups} divides in every stage"
+    )
+
+
+def _end(search: SearchSpec) -> int:
+    end, probe = ENDS[search.axis], search.probe
+    if search.axis == "stages":
+        sides = math.gcd(*probe.volume)
+        return min(end, (sides & -sides).bit_length())
+    if search.axis == "channels" and probe.network.max_channels is not None:
+        return min(end, probe.network.max_channels)
+    return end
