@@ -1,0 +1,84 @@
+/* Inside the emulated CUDA device: what its files share. Nothing here is exported unless marked API. */
+#ifndef MEMBENCH_EMULATOR_H
+#define MEMBENCH_EMULATOR_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "abi.h"
+
+#define API __attribute__((visibility("default")))
+#define UNUSED __attribute__((unused))
+
+/* ---- calls.c: every answer is counted, and says how it was come by ------------------------------------------- */
+
+enum answer {
+    EXACT,   /* the emulated device keeps this state itself: memory, streams, properties */
+    NOTHING, /* computation: accepted, and not done */
+    LIBRARY, /* answered by the real library for the described device */
+    MODEL,   /* answered by a formula of ours that a real device may contradict */
+    REFUSED, /* not modelled: an error is returned, and the probe fails */
+};
+
+struct call {
+    const char *name;
+    enum answer answer;
+    atomic_bool listed;
+    atomic_ulong count;
+    struct call *next;
+};
+
+void call_made(struct call *call);
+
+/* Open every entry point with this. */
+#define ANSWER(how)                                                                                                    \
+    do {                                                                                                               \
+        static struct call call_ = {.name = __func__, .answer = how};                                                  \
+        call_made(&call_);                                                                                             \
+    } while (0)
+
+/* ---- device.c: the described device -------------------------------------------------------------------------- */
+
+struct device {
+    char name[256];
+    uint64_t total_bytes;   /* what the runtime reports as the device's memory */
+    uint64_t context_bytes; /* of it, what a CUDA context holds before anything is allocated */
+    int64_t major, minor;
+    int64_t multiprocessors, threads_per_multiprocessor, blocks_per_multiprocessor;
+    int64_t shared_per_block, shared_per_block_optin, shared_per_multiprocessor, reserved_shared_per_block;
+    int64_t registers_per_multiprocessor, l2_bytes, clock_khz, memory_clock_khz, pci_device_id;
+};
+
+const struct device *described_device(void);
+/* The attribute's value, or -1 where it is not one that the described device has. */
+int64_t device_attribute(int attribute);
+
+/* ---- memory.c: device memory, counted but not there ---------------------------------------------------------- */
+
+#define PAGE ((uint64_t)2 << 20) /* the granularity at which the driver hands out device memory */
+
+enum memory_status { MEMORY_OK, MEMORY_EXHAUSTED, MEMORY_INVALID };
+
+uint64_t memory_free_bytes(void);
+enum memory_status memory_allocate(uint64_t bytes, uint64_t *address);
+enum memory_status memory_release(uint64_t address);
+enum memory_status memory_reserve(uint64_t bytes, uint64_t *address);
+enum memory_status memory_unreserve(uint64_t address, uint64_t bytes);
+enum memory_status memory_create(uint64_t bytes, uint64_t *handle);
+enum memory_status memory_destroy(uint64_t handle);
+enum memory_status memory_map(uint64_t address, uint64_t bytes, uint64_t handle);
+enum memory_status memory_unmap(uint64_t address, uint64_t bytes);
+/* Whether the address lies in live device memory; its allocation's start and size are written where wanted. */
+bool memory_find(uint64_t address, uint64_t *start, uint64_t *bytes);
+bool memory_is_device_address(uint64_t address);
+
+/* ---- transfers.c --------------------------------------------------------------------------------------------- */
+
+void transfer(void *destination, const void *source, size_t bytes, enum copy_kind kind);
+unsigned long device_to_host_reads(void);
+
+/* ---- cudnn.c ------------------------------------------------------------------------------------------------- */
+
+uint64_t largest_workspace(void);
+
+#endif

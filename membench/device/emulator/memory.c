@@ -1,0 +1,239 @@
+/* Device memory: addresses in a range that nothing can be read from, and bytes counted against the device.
+ *
+ * The range is divided into 2 MiB pages. Two flat tables, touched only where used, give each page its allocation and
+ * its mapping, so every look-up takes constant time. Addresses are handed out upwards and wrap around at the end of
+ * the range; the next free run is found by skipping whole allocations. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "emulator.h"
+
+#define RANGE_START ((void *)0x200000000000)
+#define PAGES ((uint32_t)1 << 23) /* 16 TiB of addresses */
+
+enum page_kind { PAGE_FREE, PAGE_MEMORY, PAGE_RESERVED };
+
+struct page {
+    uint32_t start, count; /* of the allocation or reservation that the page belongs to */
+    uint32_t kind;
+};
+
+struct physical {
+    uint64_t bytes;
+    uint64_t mappings;
+    bool released;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t base, used_bytes;
+static uint32_t next_page;
+static struct page *pages;
+static struct physical **mapped; /* what a page of a reservation is mapped to */
+
+static void *address_space(void *hint, size_t bytes, int protection) {
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *start = MAP_FAILED;
+    if (hint) start = mmap(hint, bytes, protection, flags | MAP_FIXED_NOREPLACE, -1, 0);
+    if (start == MAP_FAILED) start = mmap(NULL, bytes, protection, flags, -1, 0);
+    if (start == MAP_FAILED) abort();
+    return start;
+}
+
+static void prepare(void) {
+    if (base) return;
+    pages = address_space(NULL, PAGES * sizeof *pages, PROT_READ | PROT_WRITE);
+    mapped = address_space(NULL, PAGES * sizeof *mapped, PROT_READ | PROT_WRITE);
+    uint64_t start = (uint64_t)address_space(RANGE_START, (PAGES + 1) * PAGE, PROT_NONE);
+    base = (start + PAGE - 1) / PAGE * PAGE;
+}
+
+static uint64_t round_up(uint64_t bytes) { return (bytes + PAGE - 1) / PAGE * PAGE; }
+
+static bool exceeds(uint64_t bytes) {
+    const struct device *device = described_device();
+    uint64_t usable = device->total_bytes - device->context_bytes;
+    return bytes > usable || used_bytes > usable - bytes;
+}
+
+/* The first of `count` free pages in a row, looked for from next_page on and once around; PAGES if there are none. */
+static uint32_t find_run(uint32_t count) {
+    uint32_t at = next_page, seen = 0;
+    while (seen <= PAGES) {
+        if (at + (uint64_t)count > PAGES) {
+            seen += PAGES - at;
+            at = 0;
+        }
+        uint32_t run = 0;
+        while (run < count && pages[at + run].kind == PAGE_FREE) run++;
+        if (run == count) return at;
+        uint32_t occupied = at + run, skip = pages[occupied].start + pages[occupied].count - at;
+        at += skip;
+        seen += skip;
+    }
+    return PAGES;
+}
+
+static enum memory_status take(uint64_t bytes, enum page_kind kind, uint64_t *address) {
+    uint64_t count = round_up(bytes) / PAGE;
+    if (count == 0 || count > PAGES) return count ? MEMORY_EXHAUSTED : MEMORY_INVALID;
+    uint32_t start = find_run((uint32_t)count);
+    if (start == PAGES) return MEMORY_EXHAUSTED;
+    for (uint32_t i = 0; i < count; i++)
+        pages[start + i] = (struct page){.start = start, .count = (uint32_t)count, .kind = kind};
+    next_page = start + (uint32_t)count == PAGES ? 0 : start + (uint32_t)count;
+    *address = base + start * PAGE;
+    return MEMORY_OK;
+}
+
+/* The page of an address within the range, or NULL. */
+static struct page *page_at(uint64_t address) {
+    if (!base || address < base || address >= base + PAGES * PAGE) return NULL;
+    return &pages[(address - base) / PAGE];
+}
+
+/* The first page of a live allocation of this kind that starts exactly here, or NULL. */
+static struct page *starting_at(uint64_t address, enum page_kind kind) {
+    struct page *page = page_at(address);
+    bool starts = page && page->kind == kind && base + page->start * PAGE == address;
+    return starts ? page : NULL;
+}
+
+static void clear(struct page *first) {
+    uint32_t count = first->count;
+    for (uint32_t i = 0; i < count; i++) first[i] = (struct page){0};
+}
+
+uint64_t memory_free_bytes(void) {
+    const struct device *device = described_device();
+    pthread_mutex_lock(&lock);
+    uint64_t bytes = device->total_bytes - device->context_bytes - used_bytes;
+    pthread_mutex_unlock(&lock);
+    return bytes;
+}
+
+enum memory_status memory_allocate(uint64_t bytes, uint64_t *address) {
+    pthread_mutex_lock(&lock);
+    prepare();
+    bool fits = bytes <= PAGES * PAGE && !exceeds(round_up(bytes));
+    enum memory_status status = fits ? take(bytes, PAGE_MEMORY, address) : MEMORY_EXHAUSTED;
+    if (status == MEMORY_OK) used_bytes += round_up(bytes);
+    pthread_mutex_unlock(&lock);
+    return status;
+}
+
+enum memory_status memory_release(uint64_t address) {
+    pthread_mutex_lock(&lock);
+    struct page *page = starting_at(address, PAGE_MEMORY);
+    if (page) {
+        used_bytes -= page->count * PAGE;
+        clear(page);
+    }
+    pthread_mutex_unlock(&lock);
+    return page ? MEMORY_OK : MEMORY_INVALID;
+}
+
+enum memory_status memory_reserve(uint64_t bytes, uint64_t *address) {
+    pthread_mutex_lock(&lock);
+    prepare();
+    enum memory_status status = bytes <= PAGES * PAGE ? take(bytes, PAGE_RESERVED, address) : MEMORY_EXHAUSTED;
+    pthread_mutex_unlock(&lock);
+    return status;
+}
+
+enum memory_status memory_unreserve(uint64_t address, uint64_t bytes) {
+    pthread_mutex_lock(&lock);
+    struct page *page = starting_at(address, PAGE_RESERVED);
+    bool valid = page && page->count * PAGE == round_up(bytes);
+    for (uint32_t i = 0; valid && i < page->count; i++) valid = !mapped[page->start + i];
+    if (valid) clear(page);
+    pthread_mutex_unlock(&lock);
+    return valid ? MEMORY_OK : MEMORY_INVALID;
+}
+
+enum memory_status memory_create(uint64_t bytes, uint64_t *handle) {
+    if (bytes == 0 || bytes % PAGE) return MEMORY_INVALID;
+    pthread_mutex_lock(&lock);
+    struct physical *physical = exceeds(bytes) ? NULL : calloc(1, sizeof *physical);
+    if (physical) {
+        physical->bytes = bytes;
+        used_bytes += bytes;
+        *handle = (uint64_t)physical;
+    }
+    pthread_mutex_unlock(&lock);
+    return physical ? MEMORY_OK : MEMORY_EXHAUSTED;
+}
+
+/* Memory lives until it is released and its last mapping is gone. */
+static void free_if_unused(struct physical *physical) {
+    if (!physical->released || physical->mappings) return;
+    used_bytes -= physical->bytes;
+    free(physical);
+}
+
+enum memory_status memory_destroy(uint64_t handle) {
+    struct physical *physical = (struct physical *)handle;
+    if (!physical) return MEMORY_INVALID;
+    pthread_mutex_lock(&lock);
+    physical->released = true;
+    free_if_unused(physical);
+    pthread_mutex_unlock(&lock);
+    return MEMORY_OK;
+}
+
+/* Whether [address, address + bytes) is whole pages inside one reservation; *first is its first page's number. */
+static bool within_reservation(uint64_t address, uint64_t bytes, uint64_t *first) {
+    struct page *page = page_at(address);
+    if (!page || page->kind != PAGE_RESERVED || address % PAGE || bytes % PAGE || !bytes) return false;
+    *first = (address - base) / PAGE;
+    return bytes / PAGE <= page->start + (uint64_t)page->count - *first;
+}
+
+enum memory_status memory_map(uint64_t address, uint64_t bytes, uint64_t handle) {
+    struct physical *physical = (struct physical *)handle;
+    uint64_t first = 0;
+    pthread_mutex_lock(&lock);
+    bool valid = physical && bytes == physical->bytes && within_reservation(address, bytes, &first);
+    for (uint64_t i = 0; valid && i < bytes / PAGE; i++) valid = !mapped[first + i];
+    if (valid) {
+        for (uint64_t i = 0; i < bytes / PAGE; i++) mapped[first + i] = physical;
+        physical->mappings++;
+    }
+    pthread_mutex_unlock(&lock);
+    return valid ? MEMORY_OK : MEMORY_INVALID;
+}
+
+enum memory_status memory_unmap(uint64_t address, uint64_t bytes) {
+    uint64_t first = 0;
+    pthread_mutex_lock(&lock);
+    bool valid = within_reservation(address, bytes, &first) && mapped[first];
+    /* A mapping goes as a whole: its neighbours on both sides must be another's. */
+    if (valid && first) valid = mapped[first - 1] != mapped[first];
+    if (valid && first + bytes / PAGE < PAGES)
+        valid = !mapped[first + bytes / PAGE] || mapped[first + bytes / PAGE] != mapped[first + bytes / PAGE - 1];
+    for (uint64_t i = 0; valid && i < bytes / PAGE;) {
+        struct physical *physical = mapped[first + i];
+        uint64_t count = physical ? physical->bytes / PAGE : 1;
+        for (uint64_t j = 0; j < count; j++) mapped[first + i + j] = NULL;
+        if (physical) {
+            physical->mappings--;
+            free_if_unused(physical);
+        }
+        i += count;
+    }
+    pthread_mutex_unlock(&lock);
+    return valid ? MEMORY_OK : MEMORY_INVALID;
+}
+
+bool memory_find(uint64_t address, uint64_t *start, uint64_t *bytes) {
+    pthread_mutex_lock(&lock);
+    struct page *page = page_at(address);
+    bool live = page && page->kind != PAGE_FREE;
+    if (live && start) *start = base + page->start * PAGE;
+    if (live && bytes) *bytes = page->count * PAGE;
+    pthread_mutex_unlock(&lock);
+    return live;
+}
+
+bool memory_is_device_address(uint64_t address) { return base && address >= base && address < base + PAGES * PAGE; }
