@@ -1,0 +1,90 @@
+"""Devices: the GPU of this machine, or a described card that is emulated. Nothing above this room asks which."""
+
+import re
+
+import msgspec
+
+from membench.device import emulated, real
+from membench.device.catalog import Card, catalog, find_card
+from membench.errors import MembenchError, UsageError
+from membench.result import DeviceInfo
+from membench.units import format_bytes
+
+__all__ = ["Card", "Device", "catalog", "default_device", "find_card", "resolve"]
+
+DEFAULT_CARD = "a100-40gb"
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that probes can run on. ``environment`` is added to that of the child process that uses it.
+
+    ``usable_bytes`` is the most that a process can allocate: what a CUDA context takes is already off, except on a real
+    device, where it is only known once a context exists.
+    """
+
+    info: DeviceInfo
+    usable_bytes: int
+    environment: dict[str, str]
+
+    def check_budget(self, budget: int | None) -> None:
+        """Refuse a budget that the device does not have.
+
+        Raises:
+            UsageError: the budget is larger than what a process can allocate on the device.
+        """
+        if budget is not None and budget > self.usable_bytes:
+            raise UsageError(
+                f"budget {format_bytes(budget)} is larger than what {self.info.name} offers, "
+                f"{format_bytes(self.usable_bytes)} ({self.usable_bytes} bytes)"
+            )
+
+
+def default_device() -> str:
+    """``cuda`` where this machine has an NVIDIA GPU, else the emulated A100 40 GB."""
+    return "cuda" if real.gpus() else DEFAULT_CARD
+
+
+def resolve(name: str | None = None) -> Device:
+    """The device of this name: ``cuda``, ``cuda:N``, or a card of the catalog (an unambiguous prefix is enough).
+
+    Raises:
+        UsageError: there is no such card, or no such GPU.
+        MembenchError: the emulated device cannot run on this machine.
+    """
+    wanted = name or default_device()
+    match = re.fullmatch(r"cuda(?::(\d+))?", wanted)
+    return _real(int(match[1] or 0)) if match else _emulated(wanted)
+
+
+def _emulated(wanted: str) -> Device:
+    name, card = find_card(wanted)
+    info = DeviceInfo(
+        name=name,
+        kind="emulated",
+        title=card.title,
+        total_bytes=card.total_bytes,
+        compute_capability=card.compute_capability,
+        multiprocessors=card.multiprocessors,
+    )
+    return Device(info=info, usable_bytes=card.usable_bytes, environment=emulated.environment(card))
+
+
+def _real(ordinal: int) -> Device:
+    found = real.gpus()
+    if not found:
+        raise MembenchError(
+            "no NVIDIA GPU was found on this machine; choose an emulated card, for example --device "
+            f"{DEFAULT_CARD} (membench devices lists all)"
+        )
+    if ordinal >= len(found):
+        raise UsageError(f"there is no device cuda:{ordinal}; this machine has {len(found)}, numbered from 0")
+    gpu = found[ordinal]
+    info = DeviceInfo(
+        name=f"cuda:{ordinal}" if ordinal else "cuda",
+        kind="real",
+        title=gpu.name,
+        total_bytes=gpu.total_bytes,
+        compute_capability=gpu.compute_capability,
+        multiprocessors=gpu.multiprocessors,
+    )
+    return Device(info=info, usable_bytes=gpu.total_bytes, environment={})

@@ -1,0 +1,123 @@
+"""One isolated training step under a budget: the fork server's other end."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from types import TracebackType
+from typing import IO, Self
+
+import msgspec
+
+from membench.device import Device
+from membench.errors import MembenchError
+from membench.probe.words import last_words
+from membench.result import Measurement
+from membench.spec import ProbeSpec
+
+__all__ = ["Prober"]
+
+
+class Prober:
+    """Measures probes on one device, one at a time, each in a fresh process. A context manager; callable.
+
+    The fork server behind it is started when it is entered and started anew should it die; closing it ends the probe
+    that is under way.
+
+    Raises:
+        MembenchError: the server does not start; the message has the last line that it printed.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.versions: dict[str, str] = {}
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __call__(self, spec: ProbeSpec) -> Measurement:
+        return self.measure(spec)
+
+    def measure(self, spec: ProbeSpec) -> Measurement:
+        """Run the probe and say what came of it; every failure of the probe is a status of the measurement.
+
+        Raises:
+            UsageError: the probe cannot be run as asked (`ProbeSpec.validate`, or more budget than the device has).
+        """
+        spec.validate()
+        self.device.check_budget(spec.budget)
+        if self._server is None or self._server.poll() is not None:
+            self._start()
+        answer = self._ask(spec)
+        if answer is None:
+            self.close()
+            answer = Measurement(
+                spec=spec, status="crashed", message="the probing process was killed", versions=self.versions
+            )
+        return msgspec.structs.replace(answer, device=self.device.info)
+
+    def close(self) -> None:
+        """End the server and whatever it is doing."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.kill()
+            server.wait()
+            for stream in (server.stdin, server.stdout):
+                with contextlib.suppress(OSError):
+                    _open(stream).close()
+
+    def _start(self) -> None:
+        self.close()
+        with tempfile.TemporaryFile() as printed:
+            self._server = subprocess.Popen(
+                [sys.executable, "-m", "membench.probe.server"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=printed,
+                env=_server_environment(self.device),
+                # Ctrl-C is for the command, which ends its servers itself.
+                start_new_session=True,
+            )
+            greeting = self._read_line(self._server)
+            if not greeting:
+                self.close()
+                raise MembenchError(f"the probing process did not start{last_words(printed)}")
+        self.versions = msgspec.json.decode(greeting, type=dict[str, str])
+
+    def _ask(self, spec: ProbeSpec) -> Measurement | None:
+        """The server's answer; None if it died over it."""
+        assert self._server is not None
+        try:
+            requests = _open(self._server.stdin)
+            requests.write(msgspec.json.encode(spec) + b"\n")
+            requests.flush()
+        except OSError:
+            return None
+        line = self._read_line(self._server)
+        return msgspec.json.decode(line, type=Measurement) if line else None
+
+    @staticmethod
+    def _read_line(server: subprocess.Popen[bytes]) -> bytes:
+        line = _open(server.stdout).readline()
+        return line if line.endswith(b"\n") else b""
+
+
+def _open(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None, "the server is started with pipes"
+    return stream
+
+
+def _server_environment(device: Device) -> dict[str, str]:
+    # One thread is enough for a step that computes nothing, and many workers share the machine.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **device.environment}
+    for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "PYTORCH_NO_CUDA_MEMORY_CACHING"):
+        environment.pop(name, None)  # a result depends on its spec alone
+    return environment

@@ -54,6 +54,18 @@ API CUresult cuDeviceGet(int *device, int ordinal) {
     return ordinal == 0 ? 0 : CUDA_ERROR_INVALID_VALUE;
 }
 
+API CUresult cuDeviceGetName(char *name, int length, int device UNUSED) {
+    ANSWER(EXACT);
+    snprintf(name, (size_t)length, "%s", described_device()->name);
+    return 0;
+}
+
+API CUresult cuDeviceTotalMem_v2(size_t *bytes, int device UNUSED) {
+    ANSWER(EXACT);
+    *bytes = described_device()->total_bytes;
+    return 0;
+}
+
 API CUresult cuDeviceGetAttribute(int *value, int attribute, int device UNUSED) {
     ANSWER(EXACT);
     int64_t answer = device_attribute(attribute);

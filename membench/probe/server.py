@@ -1,0 +1,123 @@
+"""The fork server: a process that has imported PyTorch but not initialised CUDA, and forks one child for each probe.
+
+Started as ``python -m membench.probe.server`` in the environment of its device. It greets with the versions of its
+libraries, then reads one `ProbeSpec` a line and answers each with one `Measurement` a line, in order. Standard output
+carries the protocol alone: whatever libraries print goes to standard error.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import sys
+import tempfile
+import time
+from typing import BinaryIO
+
+import msgspec
+
+from membench.probe import step
+from membench.probe.versions import library_versions
+from membench.probe.words import last_words
+from membench.result import Measurement
+from membench.spec import ProbeSpec
+
+_SET_PARENT_DEATH_SIGNAL = 1  # prctl
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    requests, answers = _take_standard_streams()
+    _send(answers, library_versions())
+    for line in requests:
+        spec = msgspec.json.decode(line, type=ProbeSpec)
+        started = time.monotonic()
+        measurement = _probe(spec, requests)
+        _send(answers, msgspec.structs.replace(measurement, seconds=round(time.monotonic() - started, 3)))
+
+
+def _take_standard_streams() -> tuple[BinaryIO, BinaryIO]:
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    return requests, answers
+
+
+def _send(answers: BinaryIO, message: object) -> None:
+    answers.write(msgspec.json.encode(message) + b"\n")
+    answers.flush()
+
+
+def _probe(spec: ProbeSpec, requests: BinaryIO) -> Measurement:
+    """Fork, measure in the child, and turn whatever becomes of the child into a measurement."""
+    reader, writer = os.pipe()
+    with tempfile.TemporaryFile() as printed:
+        child = os.fork()
+        if child == 0:
+            _be_the_child(spec, writer, printed.fileno())
+        os.close(writer)
+        report, timed_out = _read_report(reader, requests.fileno(), spec.timeout)
+        os.close(reader)
+        if timed_out:
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if timed_out:
+            return _failure(spec, "timeout", f"the probe did not end within {spec.timeout:g} s")
+        if report.endswith(b"\n"):
+            return msgspec.json.decode(report, type=Measurement)
+        return _failure(spec, "crashed", f"the probe's process {_ending(status)}{last_words(printed)}")
+
+
+def _be_the_child(spec: ProbeSpec, writer: int, printed: int) -> None:
+    """Never returns. The child dies with the server, and leaves without running anything that it inherited."""
+    code = 1
+    try:
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        os.dup2(printed, 1)
+        os.dup2(printed, 2)
+        with os.fdopen(writer, "wb") as report:
+            _send(report, step.measure(spec))
+        code = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _read_report(reader: int, requests: int, timeout: float) -> tuple[bytes, bool]:
+    """All that the child writes until it ends, and whether it was given up after ``timeout`` seconds.
+
+    A request cannot come before the last is answered: if the other end has something, it is that it is gone, and the
+    server goes too, the child with it.
+    """
+    deadline = time.monotonic() + timeout
+    parts: list[bytes] = []
+    while True:
+        ready = select.select([reader, requests], [], [], max(0.0, deadline - time.monotonic()))[0]
+        if requests in ready:
+            os._exit(0)
+        if not ready:
+            return b"", True
+        part = os.read(reader, 1 << 16)
+        if not part:
+            return b"".join(parts), False
+        parts.append(part)
+
+
+def _failure(spec: ProbeSpec, status: str, message: str) -> Measurement:
+    found = msgspec.convert({"spec": msgspec.to_builtins(spec), "status": status, "message": message}, Measurement)
+    return msgspec.structs.replace(found, versions=library_versions())
+
+
+def _ending(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        hint = ", often for want of host memory" if number == signal.SIGKILL else ""
+        return f"was killed by {signal.Signals(number).name}{hint}"
+    return f"ended with exit code {os.WEXITSTATUS(status)}"
+
+
+if __name__ == "__main__":
+    main()
