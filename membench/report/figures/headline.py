@@ -1,0 +1,62 @@
+"""The headline: how far each variant gets on each axis, beside what the paper claims."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from membench.report.data import Row
+from membench.report.figures.style import DASHES, INK, NamedFigure, VariantStyle, link, new_figure
+from membench.report.words import axis_label, axis_scale, largest_text, ratio_text
+from membench.result import Claim
+
+_VALUE, _RATIO = 40, 72  # right edges of the two columns of text beside a panel, in points
+
+
+def headline(name: str, rows: Sequence[Row], claims: Sequence[Claim], style: VariantStyle, where: str) -> NamedFigure:
+    axes = list(dict.fromkeys(row.axis for row in rows))
+    groups = [[row for row in rows if row.axis == axis] for axis in axes]
+    shares = [2.2 + len(group) for group in groups]
+    figure, panels = new_figure(0.16 * sum(shares) + 0.1, rows=len(axes), height_ratios=shares)
+    for axis, group, panel in zip(axes, groups, panels, strict=True):
+        _largest_bars(panel, group, style)
+        for claim in claims:
+            if claim.reference.search.axis == axis and claim.reference.largest_fit is not None:
+                _claim_line(panel, claim, claim.reference.largest_fit.extent)
+    caption = (
+        f"Largest value that trains on each axis ({where}), and its ratio to plain. "
+        "Dashed line: the ratio that the paper claims, applied to its reference network."
+    )
+    return NamedFigure(name, caption, figure)
+
+
+def _largest_bars(panel: Axes, rows: Sequence[Row], style: VariantStyle) -> None:
+    axis = rows[0].axis
+    for place, row in enumerate(rows):
+        fit = row.search.largest_fit
+        color, url = style.color(row.variant), link(fit) if fit else None
+        panel.barh(place, fit.extent / axis_scale(axis) if fit else 0, height=0.72, color=color, url=url)
+        _beside(panel, place, largest_text(row), offset=_VALUE)
+        _beside(panel, place, ratio_text(row), offset=_RATIO, fontweight="bold")
+    panel.set_yticks(range(len(rows)), [row.variant for row in rows])
+    panel.tick_params(axis="y", length=0)
+    panel.invert_yaxis()
+    panel.grid(axis="x")
+    panel.xaxis.set_major_locator(MaxNLocator(6, integer=axis_scale(axis) == 1))
+    panel.set_title(axis_label(axis))
+
+
+def _beside(panel: Axes, place: int, text: str, offset: int, **font: Any) -> None:
+    """Text right of the panel, where no bar and no line can cross it; ``offset`` is its right edge in points."""
+    panel.annotate(
+        text, (1, place), xycoords=("axes fraction", "data"), xytext=(offset, 0), textcoords="offset points",
+        ha="right", va="center", fontsize=6.5, **font,
+    )  # fmt: skip
+
+
+def _claim_line(panel: Axes, claim: Claim, reference: int) -> None:
+    extent = claim.paper_ratio * reference / axis_scale(claim.reference.search.axis)
+    panel.axvline(extent, color=INK, linewidth=0.9, linestyle=DASHES)
+    _beside(panel, -1, "- - paper", offset=_VALUE)
+    _beside(panel, -1, f"{claim.paper_ratio:.2f}×", offset=_RATIO)

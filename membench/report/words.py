@@ -1,0 +1,95 @@
+"""Axes, values and ratios in words that a reader meets in tables, figures and on the terminal."""
+
+from membench.report.data import Row
+from membench.result import AxisValue, Point
+from membench.units import format_bytes, format_volume
+
+AXIS_TITLES = {
+    "volume": "Volume",
+    "stages": "Stages",
+    "blocks": "Blocks per stage",
+    "channels": "Base channels",
+    "batch": "Batch",
+}
+_UNITS = {"volume": "voxels", "stages": "stages", "blocks": "blocks", "channels": "channels", "batch": "samples"}
+STATUS_WORDS = {
+    "fits": "fits",
+    "oom": "out of memory",
+    "error": "error",
+    "timeout": "timed out",
+    "crashed": "crashed",
+}
+
+
+def axis_title(axis: str) -> str:
+    return AXIS_TITLES.get(axis, axis.capitalize())
+
+
+def axis_unit(axis: str) -> str:
+    """The unit of the extents on an axis, in the plural."""
+    return _UNITS.get(axis, axis)
+
+
+def axis_label(axis: str) -> str:
+    """What stands along an axis of a figure; volumes are drawn in million voxels."""
+    unit = {"volume": " (million voxels)", "batch": " (samples)"}
+    return axis_title(axis) + unit.get(axis, "")
+
+
+def axis_scale(axis: str) -> int:
+    """What an extent is divided by before it is drawn."""
+    return 10**6 if axis == "volume" else 1
+
+
+def plain_value(value: AxisValue) -> str | int:
+    """A value as the command line reads it: ``128x128x160``, or a whole number."""
+    return format_volume(value) if isinstance(value, tuple) else value
+
+
+def pretty_value(value: AxisValue) -> str:
+    """A value for people: ``128³`` for a cube, ``240×240×160``, or a whole number."""
+    if not isinstance(value, tuple):
+        return str(value)
+    return f"{value[0]}³" if len(set(value)) == 1 else "×".join(map(str, value))
+
+
+def value_with_unit(axis: str, value: AxisValue) -> str:
+    """``128³ voxels``, ``6 blocks per stage``, ``48 base channels``."""
+    unit = {"volume": "voxels", "stages": "stages", "blocks": "blocks per stage", "channels": "base channels"}
+    return f"{pretty_value(value)} {unit.get(axis, axis_unit(axis))}"
+
+
+def pretty_ratio(ratio: float | None) -> str:
+    """``1.25×``, or a dash where there is nothing to compare."""
+    return "–" if ratio is None else f"{ratio:.2f}×"
+
+
+def pretty_bytes(count: int | None) -> str:
+    return "–" if count is None else format_bytes(count)
+
+
+def short_bytes(count: int) -> str:
+    """A budget without needless decimals: ``16 GiB``, ``39.56 GiB``."""
+    number, unit = format_bytes(count).split(" ")
+    return f"{float(number):g} {unit}"
+
+
+def describe(point: Point) -> str:
+    """One line about a probe: ``96³: fits, peak 11.20 GiB reserved``."""
+    measurement = point.measurement
+    line = f"{pretty_value(point.value)}: {STATUS_WORDS[measurement.status]}"
+    return f"{line}, peak {format_bytes(measurement.peak_reserved_bytes)} reserved" if measurement.fits else line
+
+
+def largest_text(row: Row) -> str:
+    """The largest value that fits, marked where more may fit: ``136³``, ``≥ 64``, ``nothing fits``."""
+    fit = row.search.largest_fit
+    if fit is None:
+        return "unknown" if row.is_bound else "nothing fits"
+    return f"≥ {pretty_value(fit.value)}" if row.is_bound else pretty_value(fit.value)
+
+
+def ratio_text(row: Row) -> str:
+    """The ratio to plain, marked where it is a bound."""
+    text = pretty_ratio(row.ratio_to_plain)
+    return f"≥ {text}" if row.is_bound and row.ratio_to_plain not in (None, 1.0) else text
