@@ -13,8 +13,8 @@ from membench.errors import UsageError
 class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A GPU as the CUDA runtime describes it. Sizes in bytes, clocks in kHz.
 
-    ``sources`` says where each figure is from. ``total_bytes`` is what the runtime reports as the device's memory; of it ``context_bytes`` are taken by a CUDA
-    context before a process has allocated anything.
+    ``sources`` says where each figure is from. ``total_bytes`` is what the runtime reports as the device's memory; of it
+    ``context_bytes`` are taken by a CUDA context before a process has allocated anything.
     """
 
     title: str

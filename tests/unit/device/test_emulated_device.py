@@ -1,0 +1,117 @@
+"""PyTorch's real CUDA build on the emulated device: what it reports and allocates."""
+
+from conftest import RunEmulated
+
+from membench.device import find_card
+
+
+def test_torch_sees_the_described_card(run_emulated: RunEmulated) -> None:
+    found = run_emulated(
+        """
+import torch
+p = torch.cuda.get_device_properties(0)
+result = [torch.cuda.device_count(), p.name, p.total_memory, p.major, p.minor, p.multi_processor_count,
+          p.max_threads_per_multi_processor, p.L2_cache_size, torch.cuda.mem_get_info()[0]]
+""",
+        card="rtx-4090",
+    )
+    card = find_card("rtx-4090")[1]
+    assert found == [1, card.name, card.total_bytes, 8, 9, 128, 1536, card.l2_bytes, card.usable_bytes]
+
+
+def test_a_convolution_peaks_as_published(run_emulated: RunEmulated) -> None:
+    """PyTorch issue 95024, on a real 80 GB card: 12.874233344 GB allocated, 12.880707584 GB reserved."""
+    found = run_emulated(
+        """
+import torch
+x = torch.randn(1, 64, 361, 370, 251, device="cuda", dtype=torch.half)
+convolution = torch.nn.Conv3d(64, 32, 3, padding=1).cuda().half()
+with torch.no_grad():
+    y = convolution(x)
+result = [torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()]
+""",
+        card="a100-80gb",
+    )
+    assert found == [12_874_233_344, 12_880_707_584]
+
+
+def test_memory_runs_out_as_on_a_card(run_emulated: RunEmulated) -> None:
+    free, held, message, after = run_emulated(
+        """
+import torch
+free, total = torch.cuda.mem_get_info()
+blocks = []
+try:
+    while True:
+        blocks.append(torch.empty(1 << 30, dtype=torch.uint8, device="cuda"))
+except torch.OutOfMemoryError as error:
+    message = str(error)
+held = len(blocks)
+blocks.clear()
+torch.cuda.empty_cache()
+result = [free, held, message, torch.cuda.mem_get_info()[0]]
+""",
+        card="t4",
+    )
+    assert held == free >> 30
+    assert after == free
+    assert "CUDA out of memory. Tried to allocate 1024.00 MiB" in message
+    assert "14.56 GiB" in message
+
+
+def test_reading_the_device_gives_zeros_and_is_counted(run_emulated: RunEmulated) -> None:
+    values, before, after = run_emulated(
+        """
+import torch
+from membench.probe.log import read_log
+x = torch.full((4,), 7.0, device="cuda")
+before = read_log().device_to_host_reads
+result = [x.cpu().tolist(), before, read_log().device_to_host_reads]
+"""
+    )
+    assert values == [0.0] * 4
+    assert (before, after) == (0, 1)
+
+
+def test_a_call_that_is_not_modelled_is_refused_by_name(run_emulated: RunEmulated) -> None:
+    message, refused = run_emulated(
+        """
+import torch
+from membench.probe.log import read_log
+try:
+    torch.fft.fft(torch.randn(64, device="cuda"))
+except RuntimeError as error:
+    message = str(error)
+result = [message, read_log().refused]
+"""
+    )
+    assert "cuFFT" in message
+    assert any(name.startswith("cufft") for name in refused)
+
+
+def test_expandable_segments_map_pages(run_emulated: RunEmulated) -> None:
+    reserved, after = run_emulated(
+        """
+import torch
+x = torch.empty(50 << 20, dtype=torch.uint8, device="cuda")
+reserved = torch.cuda.memory_reserved()
+del x
+torch.cuda.empty_cache()
+result = [reserved, torch.cuda.memory_reserved()]
+""",
+        PYTORCH_CUDA_ALLOC_CONF="expandable_segments:True",
+    )
+    assert reserved == 60 << 20, "three pages of 20 MiB"
+    assert after == 0
+
+
+def test_a_matrix_product_holds_the_workspace_of_its_generation(run_emulated: RunEmulated) -> None:
+    """cuBLAS's workspace: 8,519,680 bytes before Hopper, 32 MiB on it."""
+    code = """
+import torch
+a = torch.zeros(64, 64, device="cuda")
+b = a @ a
+result = torch.cuda.memory_allocated() - a.nbytes - b.nbytes
+"""
+    assert run_emulated(code, card="a100-40gb") == 8_519_680
+    assert run_emulated(code, card="h100-80gb") == 33_554_432
