@@ -1,8 +1,10 @@
 """Versions of the software that decides what fits: they are part of every result."""
 
+import ctypes
 import functools
 import platform
-from importlib.metadata import version
+
+import torch
 
 from membench import __version__
 
@@ -10,13 +12,19 @@ from membench import __version__
 @functools.cache
 def library_versions() -> dict[str, str]:
     """Versions of membench, Python, PyTorch, CUDA and cuDNN, as the running process has loaded them."""
-    import torch  # only where it is already loaded: a probe
-
-    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     return {
         "membench": __version__,
         "python": platform.python_version(),
-        "torch": version("torch"),
+        "torch": str(torch.__version__),
         "cuda": torch.version.cuda or "none",
-        "cudnn": ".".join(map(str, (cudnn // 10000, cudnn // 100 % 100, cudnn % 100))) if cudnn else "none",
+        "cudnn": _cudnn_version(),
     }
+
+
+def _cudnn_version() -> str:
+    # Not torch.backends.cudnn.version(): it asks for a device, after which this process could not fork a probe.
+    try:
+        number = ctypes.CDLL("libcudnn.so.9").cudnnGetVersion()
+    except OSError:
+        return "none"
+    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
