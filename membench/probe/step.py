@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from membench.errors import UsageError
 from membench.models import build, segmentation_loss
 from membench.probe.log import EmulatorLog, read_log
 from membench.probe.versions import library_versions
@@ -26,10 +27,13 @@ IMPLEMENTATIONS: dict[str, dict[str, bool]] = {
 }
 
 
-def measure(spec: ProbeSpec) -> Measurement:
-    """Run the probe in this process, whose CUDA is not yet initialised, and say what came of it.
+def measure(spec: ProbeSpec) -> tuple[Measurement, EmulatorLog]:
+    """Run the probe in this process, whose CUDA is not yet initialised; what came of it, and the emulated device's log.
 
     Running out of memory is a result (``oom``), and so is any other failure (``error``); nothing is raised for either.
+
+    Raises:
+        UsageError: the networks refuse the request, for example because they do not know the strategy.
     """
     if spec.allocator:
         os.environ["PYTORCH_CUDA_ALLOC_CONF"] = spec.allocator
@@ -37,7 +41,15 @@ def measure(spec: ProbeSpec) -> Measurement:
     log = read_log()
     if log.refused:
         status, message = "error", f"the emulated device does not model {', '.join(log.refused)}"
-    return _result(spec, status, message, log)
+    return _result(spec, status, message, log), log
+
+
+def warm_up() -> None:
+    """Pay before the fork for what every probe would pay after it: the first optimizer imports much of PyTorch.
+
+    A backward pass must not run here: autograd refuses to work in the child of a process in which it has worked.
+    """
+    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
 
 
 def _outcome(spec: ProbeSpec) -> tuple[Status, str]:
@@ -45,6 +57,8 @@ def _outcome(spec: ProbeSpec) -> tuple[Status, str]:
         _train(spec)
     except torch.OutOfMemoryError as error:
         return "oom", _one_line(error)
+    except UsageError:
+        raise
     except Exception as error:
         # cuDNN's plan search ends with this error when the workspace of every plan was refused by the allocator.
         if "unable to find an engine" in str(error) and _statistics().get("num_ooms", 0):
