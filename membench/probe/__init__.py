@@ -11,19 +11,22 @@ from typing import IO, Self
 import msgspec
 
 from membench.device import Device
-from membench.errors import MembenchError
+from membench.errors import MembenchError, UsageError
+from membench.probe.answer import Answer, Outcome, Refusal
+from membench.probe.log import EmulatorLog
 from membench.probe.words import last_words
 from membench.result import Measurement
 from membench.spec import ProbeSpec
 
-__all__ = ["Prober"]
+__all__ = ["EmulatorLog", "Prober"]
 
 
 class Prober:
     """Measures probes on one device, one at a time, each in a fresh process. A context manager; callable.
 
     The fork server behind it is started when it is entered and started anew should it die; closing it ends the probe
-    that is under way.
+    that is under way. ``versions`` are those of the server's libraries, ``log`` is what the emulated device did for the
+    last probe.
 
     Raises:
         MembenchError: the server does not start; the message has the last line that it printed.
@@ -32,6 +35,7 @@ class Prober:
     def __init__(self, device: Device) -> None:
         self.device = device
         self.versions: dict[str, str] = {}
+        self.log = EmulatorLog()
         self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -50,7 +54,8 @@ class Prober:
         """Run the probe and say what came of it; every failure of the probe is a status of the measurement.
 
         Raises:
-            UsageError: the probe cannot be run as asked (`ProbeSpec.validate`, or more budget than the device has).
+            UsageError: the probe cannot be run as asked (`ProbeSpec.validate`, more budget than the device has, or a
+                strategy that is not known).
         """
         spec.validate()
         self.device.check_budget(spec.budget)
@@ -59,10 +64,14 @@ class Prober:
         answer = self._ask(spec)
         if answer is None:
             self.close()
-            answer = Measurement(
-                spec=spec, status="crashed", message="the probing process was killed", versions=self.versions
+            killed = "the probing process was killed"
+            answer = Outcome(
+                measurement=Measurement(spec=spec, status="crashed", message=killed, versions=self.versions)
             )
-        return msgspec.structs.replace(answer, device=self.device.info)
+        if isinstance(answer, Refusal):
+            raise UsageError(answer.message)
+        self.log = answer.log
+        return msgspec.structs.replace(answer.measurement, device=self.device.info)
 
     def close(self) -> None:
         """End the server and whatever it is doing."""
@@ -92,7 +101,7 @@ class Prober:
                 raise MembenchError(f"the probing process did not start{last_words(printed)}")
         self.versions = msgspec.json.decode(greeting, type=dict[str, str])
 
-    def _ask(self, spec: ProbeSpec) -> Measurement | None:
+    def _ask(self, spec: ProbeSpec) -> Answer | None:
         """The server's answer; None if it died over it."""
         assert self._server is not None
         try:
@@ -102,7 +111,7 @@ class Prober:
         except OSError:
             return None
         line = self._read_line(self._server)
-        return msgspec.json.decode(line, type=Measurement) if line else None
+        return msgspec.json.decode(line, type=Answer) if line else None
 
     @staticmethod
     def _read_line(server: subprocess.Popen[bytes]) -> bytes:

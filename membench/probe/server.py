@@ -1,7 +1,7 @@
 """The fork server: a process that has imported PyTorch but not initialised CUDA, and forks one child for each probe.
 
 Started as ``python -m membench.probe.server`` in the environment of its device. It greets with the versions of its
-libraries, then reads one `ProbeSpec` a line and answers each with one `Measurement` a line, in order. Standard output
+libraries, then reads one `ProbeSpec` a line and answers each with one `Answer` a line, in order. Standard output
 carries the protocol alone: whatever libraries print goes to standard error.
 """
 
@@ -16,10 +16,12 @@ from typing import BinaryIO
 
 import msgspec
 
+from membench.errors import UsageError
 from membench.probe import step
+from membench.probe.answer import Answer, Outcome, Refusal
 from membench.probe.versions import library_versions
 from membench.probe.words import last_words
-from membench.result import Measurement
+from membench.result import Measurement, Status
 from membench.spec import ProbeSpec
 
 _SET_PARENT_DEATH_SIGNAL = 1  # prctl
@@ -28,12 +30,18 @@ _SET_PARENT_DEATH_SIGNAL = 1  # prctl
 def main() -> None:
     """Serve until standard input ends."""
     requests, answers = _take_standard_streams()
+    step.warm_up()
     _send(answers, library_versions())
     for line in requests:
         spec = msgspec.json.decode(line, type=ProbeSpec)
         started = time.monotonic()
-        measurement = _probe(spec, requests)
-        _send(answers, msgspec.structs.replace(measurement, seconds=round(time.monotonic() - started, 3)))
+        answer = _probe(spec, requests)
+        if isinstance(answer, Outcome):
+            seconds = round(time.monotonic() - started, 3)
+            answer = msgspec.structs.replace(
+                answer, measurement=msgspec.structs.replace(answer.measurement, seconds=seconds)
+            )
+        _send(answers, answer)
 
 
 def _take_standard_streams() -> tuple[BinaryIO, BinaryIO]:
@@ -49,8 +57,8 @@ def _send(answers: BinaryIO, message: object) -> None:
     answers.flush()
 
 
-def _probe(spec: ProbeSpec, requests: BinaryIO) -> Measurement:
-    """Fork, measure in the child, and turn whatever becomes of the child into a measurement."""
+def _probe(spec: ProbeSpec, requests: BinaryIO) -> Answer:
+    """Fork, measure in the child, and turn whatever becomes of the child into an answer."""
     reader, writer = os.pipe()
     with tempfile.TemporaryFile() as printed:
         child = os.fork()
@@ -65,7 +73,8 @@ def _probe(spec: ProbeSpec, requests: BinaryIO) -> Measurement:
         if timed_out:
             return _failure(spec, "timeout", f"the probe did not end within {spec.timeout:g} s")
         if report.endswith(b"\n"):
-            return msgspec.json.decode(report, type=Measurement)
+            answer: Answer = msgspec.json.decode(report, type=Answer)
+            return answer
         return _failure(spec, "crashed", f"the probe's process {_ending(status)}{last_words(printed)}")
 
 
@@ -77,13 +86,21 @@ def _be_the_child(spec: ProbeSpec, writer: int, printed: int) -> None:
         os.dup2(printed, 1)
         os.dup2(printed, 2)
         with os.fdopen(writer, "wb") as report:
-            _send(report, step.measure(spec))
+            _send(report, _answer(spec))
         code = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _answer(spec: ProbeSpec) -> Answer:
+    try:
+        measurement, log = step.measure(spec)
+    except UsageError as error:
+        return Refusal(message=str(error))
+    return Outcome(measurement=measurement, log=log)
 
 
 def _read_report(reader: int, requests: int, timeout: float) -> tuple[bytes, bool]:
@@ -106,9 +123,8 @@ def _read_report(reader: int, requests: int, timeout: float) -> tuple[bytes, boo
         parts.append(part)
 
 
-def _failure(spec: ProbeSpec, status: str, message: str) -> Measurement:
-    found = msgspec.convert({"spec": msgspec.to_builtins(spec), "status": status, "message": message}, Measurement)
-    return msgspec.structs.replace(found, versions=library_versions())
+def _failure(spec: ProbeSpec, status: Status, message: str) -> Outcome:
+    return Outcome(measurement=Measurement(spec=spec, status=status, message=message, versions=library_versions()))
 
 
 def _ending(status: int) -> str:
