@@ -1,6 +1,7 @@
-"""Files out of finished searches: tables, figures, and a page that needs nothing else to be read."""
+"""Files out of a sweep's result: tables, figures, and a page that needs nothing else to be read."""
 
 from membench.report.command import measure_command
-from membench.report.data import ReportData
+from membench.report.summary import SummaryRow, summary_rows
+from membench.report.write import write_report
 
-__all__ = ["ReportData", "measure_command"]
+__all__ = ["SummaryRow", "measure_command", "summary_rows", "write_report"]

@@ -1,65 +1,33 @@
-"""What a report is made of, and each search beside the non-reversible searches that it is compared with."""
+"""The result of a sweep as a report shows it: numbered searches, each with its ratios and what is wrong with it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
-from membench.result import Claim, DeviceInfo, Measurement, Point, SearchResult
-from membench.spec import ProbeSpec, SearchSpec
-
-PLAIN = "plain"
-UNCOUPLED = "plain (uncoupled)"
+from membench.result import DeviceInfo, Point, SearchResult
+from membench.spec import ProbeSpec
+from membench.sweep import SweepResult, extent_ratio, ratios
 
 
-class ReportData(msgspec.Struct, frozen=True, kw_only=True):
-    """Finished searches in the order of the plan, and what a reader must know about them.
+class BaselineRatio(msgspec.Struct, frozen=True, kw_only=True):
+    """The extent of a search's largest fit over that of search ``against``; None where there is nothing to compare."""
 
-    ``sensitivity`` holds searches that differ from one of ``searches`` in one field of the probe (the budget, the
-    expansion factor, …); the field is found by comparing. ``assumptions`` maps a hyper-parameter to the reason for
-    its value. ``notices`` are sentences that the reader must see before the figures.
-    """
-
-    title: str
-    description: str = ""
-    assumptions: Mapping[str, str] = {}
-    searches: tuple[SearchResult, ...]
-    claims: tuple[Claim, ...] = ()
-    sensitivity: tuple[SearchResult, ...] = ()
-    notices: tuple[str, ...] = ()
-
-    @property
-    def all_searches(self) -> tuple[SearchResult, ...]:
-        return self.searches + self.sensitivity
-
-    @property
-    def measurements(self) -> tuple[Measurement, ...]:
-        """Every distinct probe once, in the order of the plan."""
-        found = {point.measurement.spec.key(): point.measurement for s in self.all_searches for point in s.probes}
-        return tuple(found.values())
-
-    @property
-    def devices(self) -> tuple[DeviceInfo, ...]:
-        return tuple(dict.fromkeys(m.device for m in self.measurements if m.device is not None))
-
-    @property
-    def versions(self) -> tuple[dict[str, str], ...]:
-        """The distinct sets of versions that the probes ran on: one, unless results of two machines are mixed."""
-        distinct = {tuple(sorted(m.versions.items())): m.versions for m in self.measurements if m.versions}
-        return tuple(distinct[key] for key in sorted(distinct))
+    baseline: str
+    against: int | None
+    ratio: float | None
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One search with its ratios: extent of its largest fit over that of the plain search it is comparable with.
+    """One search. ``number`` counts from 1 in the order of the plan and names the search in every file.
 
-    ``number`` counts from 1 in the order of the plan and names the search in every file. A ratio is None when either
-    search found nothing that fits or no edge, or when there is no comparable search.
+    ``ratios`` holds one entry for each baseline of the sweep, in its order; ``device`` is the one that was measured on.
     """
 
     number: int
     search: SearchResult
     sensitivity: bool
-    ratio_to_plain: float | None
-    ratio_to_uncoupled: float | None
+    ratios: tuple[BaselineRatio, ...]
+    device: DeviceInfo
 
     @property
     def axis(self) -> str:
@@ -74,15 +42,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         return self.spec.variant
 
     @property
-    def device(self) -> DeviceInfo | None:
-        return next((point.measurement.device for point in self.search.probes if point.measurement.device), None)
+    def ratio(self) -> float | None:
+        """The ratio to the sweep's first baseline."""
+        return self.ratios[0].ratio if self.ratios else None
 
     @property
-    def budget(self) -> int | None:
+    def budget(self) -> int:
         """Bytes that the probes may allocate; all that the device has where the search sets no budget."""
-        if self.spec.budget is not None or self.device is None:
-            return self.spec.budget
-        return self.device.total_bytes
+        return self.spec.budget or self.device.total_bytes
 
     @property
     def is_bound(self) -> bool:
@@ -99,61 +66,74 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         """What a reader must know before relying on this search."""
         found = []
         if self.search.failure is not None:
-            found.append(f"stopped by a failed probe ({self.search.failure.measurement.status}): the edge is not known")
+            found.append(f"stopped by a failed probe ({self.search.failure.measurement.status}), the edge is not known")
         elif not self.search.finished:
-            found.append("not finished: the edge is not known")
+            found.append("not run to its end, the edge is not known")
         elif self.search.largest_fit is None:
             found.append("nothing that was probed fits")
         if self.search.limit_reached:
-            found.append("the axis ended before memory did: the largest fit is a lower bound")
+            found.append("the axis ended before memory did, the largest fit is a lower bound")
         if self.search.holes:
-            found.append(f"{len(self.search.holes)} probed value(s) break the order of fits and misfits")
+            found.append("probed values out of order (holes): a value does not fit although a larger one does")
         return tuple(found)
 
 
-def report_rows(data: ReportData) -> tuple[Row, ...]:
-    """Every search of the report in the order of the plan, the sensitivity searches last."""
-    baselines: dict[tuple[SearchSpec, str], SearchResult] = {}
-    for search in data.all_searches:
-        baselines.setdefault((_comparison(search), search.search.probe.variant), search)
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """A distinct probe, and the searches that asked for it."""
 
-    def ratio(search: SearchResult, variant: str) -> float | None:
-        return extent_ratio(search, baselines.get((_comparison(search), variant)))
+    key: str
+    point: Point
+    rows: tuple[Row, ...]
+
+
+def report_rows(result: SweepResult) -> tuple[Row, ...]:
+    """Every search in the order of the plan, the sensitivity searches last."""
+    measured = {(ratio.search, ratio.baseline): ratio for ratio in ratios(result)}
+
+    def compared(position: int, search: SearchResult, baseline: str) -> BaselineRatio:
+        if search.search.probe.variant == baseline:
+            return BaselineRatio(baseline=baseline, against=position + 1, ratio=extent_ratio(search, search))
+        found = measured.get((position, baseline))
+        against = found.against + 1 if found else None
+        return BaselineRatio(baseline=baseline, against=against, ratio=found.ratio if found else None)
 
     return tuple(
         Row(
-            number=number,
+            number=position + 1,
             search=search,
-            sensitivity=number > len(data.searches),
-            ratio_to_plain=ratio(search, PLAIN),
-            ratio_to_uncoupled=ratio(search, UNCOUPLED),
+            sensitivity=position >= len(result.searches),
+            ratios=tuple(compared(position, search, baseline) for baseline in result.plan.baselines),
+            device=result.provenance.device,
         )
-        for number, search in enumerate(data.all_searches, 1)
+        for position, search in enumerate(result.all_searches)
     )
 
 
-def extent_ratio(candidate: SearchResult, reference: SearchResult | None) -> float | None:
-    """Extent of the candidate's largest fit over the reference's; None when either is missing or only a bound."""
-    if reference is None or not (reference.certified and candidate.certified):
-        return None
-    if reference.largest_fit is None or candidate.largest_fit is None:
-        return None
-    return candidate.largest_fit.extent / reference.largest_fit.extent
+def distinct_probes(rows: Iterable[Row]) -> tuple[Shown, ...]:
+    """Every distinct probe once, in the order of the plan."""
+    found: dict[str, Shown] = {}
+    for row in rows:
+        for point in row.search.probes:
+            key = point.measurement.spec.key()
+            before = found.get(key)
+            asked_by = (*before.rows, row) if before else (row,)
+            found[key] = Shown(key=key, point=before.point if before else point, rows=asked_by)
+    return tuple(found.values())
 
 
-def cases(rows: Iterable[Row]) -> dict[tuple[str, int | None], tuple[Row, ...]]:
-    """The main searches by device and budget: only searches of one case may share a figure."""
+def comparable(rows: Iterable[Row]) -> list[tuple[Row, ...]]:
+    """The rows in groups that were searched alike and may stand side by side: one group for each question asked."""
     found: dict[tuple[str, int | None], tuple[Row, ...]] = {}
     for row in rows:
+        question = (row.axis, row.ratios[0].against if row.ratios else None)
+        found[question] = (*found.get(question, ()), row)
+    return list(found.values())
+
+
+def cases(rows: Iterable[Row]) -> dict[int, tuple[Row, ...]]:
+    """The main searches by budget in bytes: only searches of one budget may share a figure."""
+    found: dict[int, tuple[Row, ...]] = {}
+    for row in rows:
         if not row.sensitivity:
-            case = (row.spec.device, row.budget)
-            found[case] = (*found.get(case, ()), row)
+            found[row.budget] = (*found.get(row.budget, ()), row)
     return found
-
-
-def _comparison(search: SearchResult) -> SearchSpec:
-    """What two searches must share to be compared: all but strategy, coupling and where the search began and ended."""
-    spec = search.search
-    network = msgspec.structs.replace(spec.probe.network, coupling="additive")
-    probe = msgspec.structs.replace(spec.probe, network=network, strategy=PLAIN)
-    return msgspec.structs.replace(spec, probe=probe, start=None, limit=None)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from membench.report.data import PLAIN, Row
+from membench.report.data import Row
 from membench.report.words import short_bytes
 from membench.result import Point
 
@@ -13,14 +13,14 @@ _NAMES = {"budget": "budget (GiB)", "expansion": "expansion factor", "blocks": "
 
 
 class SeriesPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """The ratio to plain of one search, and its largest fit."""
+    """The ratio to the first baseline of one search, and its largest fit."""
 
     ratio: float
     fit: Point
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """Ratios to plain of one variant on one axis, at the values (``labels``) of one setting, in growing order.
+    """Ratios of one variant to the first baseline on one axis, at the values (``labels``) of one setting, growing.
 
     A point is None where the ratio is not known. ``main`` is the place of the value that the main searches have.
     """
@@ -34,15 +34,16 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sensitivity_series(rows: Sequence[Row]) -> tuple[Series, ...]:
-    """One series for each setting, axis and variant but plain, in the order of the plan.
+    """One series for each setting, axis and variant but the first baseline, in the order of the plan.
 
-    A sensitivity search that differs from every main search in more than one setting belongs to no series.
+    Searches are compared with the first one of the same axis and variant; one that differs from it in more than one
+    setting belongs to no series.
     """
     members: dict[tuple[str, str, str], dict[Any, Row]] = {}
     main: dict[str, Any] = {}
     for row in rows:
-        base = _base(row, rows) if row.sensitivity else None
-        if base is None or row.variant == PLAIN:
+        base = _base(row, rows)
+        if base is None or row.variant == row.ratios[0].baseline:
             continue
         (knob,) = changed(row, base)
         main.setdefault(knob, _settings(base)[knob])
@@ -68,9 +69,21 @@ def changed(row: Row, base: Row) -> tuple[str, ...]:
     return tuple(name for name in mine if mine[name] != theirs[name])
 
 
+def difference(row: Row, rows: Sequence[Row]) -> str:
+    """In what a search differs from the first of its axis and variant: ``expansion factor 4``."""
+    base = _base(row, rows)
+    if base is None:
+        return ""
+    (knob,) = changed(row, base)
+    name = _NAMES.get(knob, knob.replace("_", " ")).removesuffix(" (GiB)")
+    value = _settings(row)[knob]
+    return f"{name} {short_bytes(value) if knob == 'budget' and value else value}"
+
+
 def _base(row: Row, rows: Iterable[Row]) -> Row | None:
-    main = (other for other in rows if not other.sensitivity and (other.axis, other.variant) == (row.axis, row.variant))
-    return next((other for other in main if len(changed(row, other)) == 1), None)
+    """The search that this one varies in exactly one setting."""
+    first = next(other for other in rows if (other.axis, other.variant) == (row.axis, row.variant))
+    return first if row.ratios and len(changed(row, first)) == 1 else None
 
 
 def _settings(row: Row) -> dict[str, Any]:
@@ -85,9 +98,9 @@ def _ordered(values: Iterable[Any]) -> list[Any]:
 
 
 def _point(row: Row | None) -> SeriesPoint | None:
-    if row is None or row.ratio_to_plain is None or row.search.largest_fit is None:
+    if row is None or row.ratio is None or row.search.largest_fit is None:
         return None
-    return SeriesPoint(ratio=row.ratio_to_plain, fit=row.search.largest_fit)
+    return SeriesPoint(ratio=row.ratio, fit=row.search.largest_fit)
 
 
 def _label(knob: str, value: Any) -> str:

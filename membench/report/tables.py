@@ -1,6 +1,7 @@
 """The tables of a report as text: ``searches.csv``, ``probes.csv``, ``claims.json``. Wall times are left out of them
 all, because they are the one thing that differs between two runs."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import msgspec
 import pandas as pd
 
 from membench.report.command import measure_command
-from membench.report.data import ReportData, Row
+from membench.report.data import Row
 from membench.report.words import axis_unit, plain_value
 from membench.result import Claim, Measurement, Point, SearchResult
 from membench.spec import NetworkSpec
@@ -27,9 +28,9 @@ def probes_csv(rows: Sequence[Row]) -> str:
     return _csv([_probe_record(row, point) for row in rows for point in row.search.probes])
 
 
-def claims_json(data: ReportData) -> str:
+def claims_json(claims: Sequence[Claim]) -> str:
     """A list with each claim, its measured ratio, and the two searches it rests on with their certificates."""
-    return _json([_claim_record(claim) for claim in data.claims])
+    return _json([_claim_record(claim) for claim in claims])
 
 
 def _search_record(row: Row) -> dict[str, Any]:
@@ -41,8 +42,8 @@ def _search_record(row: Row) -> dict[str, Any]:
         "variant": row.variant,
         "strategy": spec.strategy,
         "coupling": spec.network.coupling,
-        "device": row.device.name if row.device else spec.device,
-        "device_kind": row.device.kind if row.device else None,
+        "device": row.device.name,
+        "device_kind": row.device.kind,
         "budget_bytes": row.budget,
         "largest_fit": plain_value(fit.value) if fit else None,
         "largest_fit_extent": fit.extent if fit else None,
@@ -50,12 +51,12 @@ def _search_record(row: Row) -> dict[str, Any]:
         "smallest_unfit_extent": search.smallest_unfit.extent if search.smallest_unfit else None,
         "smallest_unfit_status": search.smallest_unfit.measurement.status if search.smallest_unfit else None,
         "extent_unit": axis_unit(row.axis),
-        "ratio_to_plain": row.ratio_to_plain,
-        "ratio_to_plain_uncoupled": row.ratio_to_uncoupled,
+        **{f"ratio_to_{_slug(compared.baseline)}": compared.ratio for compared in row.ratios},
         "peak_allocated_bytes": fit.measurement.peak_allocated_bytes if fit else None,
         "peak_reserved_bytes": fit.measurement.peak_reserved_bytes if fit else None,
         "peak_requested_bytes": fit.measurement.peak_requested_bytes if fit else None,
         "parameters": fit.measurement.parameters if fit else None,
+        "certified": search.certified,
         "limit_reached": search.limit_reached,
         "holes": _LIST_SEPARATOR.join(str(plain_value(value)) for value in search.holes),
         "probes": len(search.probes),
@@ -107,7 +108,7 @@ def _cell(value: Any) -> Any:
     """Volumes as ``DxHxW``, lists of calls joined, everything else as it is."""
     if not isinstance(value, tuple):
         return value
-    return _LIST_SEPARATOR.join(value) if not value or isinstance(value[0], str) else plain_value(value)  # type: ignore[arg-type]
+    return _LIST_SEPARATOR.join(value) if not value or isinstance(value[0], str) else plain_value(value)
 
 
 def _claim_record(claim: Claim) -> dict[str, Any]:
@@ -132,6 +133,7 @@ def _certificate(search: SearchResult) -> dict[str, Any]:
         "budget_bytes": spec.probe.budget,
         "largest_fit": _edge(search.largest_fit),
         "smallest_unfit": _edge(search.smallest_unfit),
+        "certified": search.certified,
         "limit_reached": search.limit_reached,
         "holes": search.holes,
         "probes": [
@@ -148,6 +150,11 @@ def _edge(point: Point | None) -> dict[str, Any] | None:
     del measurement["seconds"]
     command = measure_command(point.measurement.spec)
     return {"value": point.value, "extent": point.extent, "command": command, "measurement": measurement}
+
+
+def _slug(name: str) -> str:
+    """``plain (uncoupled)`` as part of a column's name: ``plain_uncoupled``."""
+    return re.sub(r"\W+", "_", name).strip("_")
 
 
 def _csv(records: list[dict[str, Any]]) -> str:

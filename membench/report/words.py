@@ -2,6 +2,7 @@
 
 from membench.report.data import Row
 from membench.result import AxisValue, Point
+from membench.spec import SearchSpec
 from membench.units import format_bytes, format_volume
 
 AXIS_TITLES = {
@@ -30,10 +31,11 @@ def axis_unit(axis: str) -> str:
     return _UNITS.get(axis, axis)
 
 
-def axis_label(axis: str) -> str:
+def axis_label(search: SearchSpec) -> str:
     """What stands along an axis of a figure; volumes are drawn in million voxels."""
     unit = {"volume": " (million voxels)", "batch": " (samples)"}
-    return axis_title(axis) + unit.get(axis, "")
+    shape = "" if len(set(search.ratio)) == 1 else f" {':'.join(map(str, search.ratio))}"
+    return axis_title(search.axis) + shape + unit.get(search.axis, "")
 
 
 def axis_scale(axis: str) -> int:
@@ -74,6 +76,11 @@ def short_bytes(count: int) -> str:
     return f"{float(number):g} {unit}"
 
 
+def short_name(name: str) -> str:
+    """A name that leaves room for the figure: at most 24 characters."""
+    return name if len(name) <= 24 else f"{name[:23]}…"
+
+
 def describe(point: Point) -> str:
     """One line about a probe: ``96³: fits, peak 11.20 GiB reserved``."""
     measurement = point.measurement
@@ -89,7 +96,6 @@ def largest_text(row: Row) -> str:
     return f"≥ {pretty_value(fit.value)}" if row.is_bound else pretty_value(fit.value)
 
 
-def ratio_text(row: Row) -> str:
-    """The ratio to plain, marked where it is a bound."""
-    text = pretty_ratio(row.ratio_to_plain)
-    return f"≥ {text}" if row.is_bound and row.ratio_to_plain not in (None, 1.0) else text
+def ratio_text(row: Row, ratio: float | None) -> str:
+    """A ratio of the row's, marked where it is a lower bound."""
+    return f"≥ {pretty_ratio(ratio)}" if row.is_bound and ratio is not None else pretty_ratio(ratio)

@@ -6,28 +6,27 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from membench.report.data import Row
+from membench.report.data import Row, comparable
 from membench.report.figures.style import DASHES, INK, NamedFigure, VariantStyle, link, new_figure
-from membench.report.words import axis_label, axis_scale, largest_text, ratio_text
+from membench.report.words import axis_label, axis_scale, largest_text, ratio_text, short_name
 from membench.result import Claim
 
-_VALUE, _RATIO = 40, 72  # right edges of the two columns of text beside a panel, in points
+_VALUE, _RATIO = 40, 76  # right edges of the two columns of text beside a panel, in points
 
 
 def headline(name: str, rows: Sequence[Row], claims: Sequence[Claim], style: VariantStyle, where: str) -> NamedFigure:
-    axes = list(dict.fromkeys(row.axis for row in rows))
-    groups = [[row for row in rows if row.axis == axis] for axis in axes]
+    groups = comparable(rows)
     shares = [2.2 + len(group) for group in groups]
-    figure, panels = new_figure(0.16 * sum(shares) + 0.1, rows=len(axes), height_ratios=shares)
-    for axis, group, panel in zip(axes, groups, panels, strict=True):
+    figure, panels = new_figure(0.16 * sum(shares) + 0.1, rows=len(groups), height_ratios=shares)
+    for group, panel in zip(groups, panels, strict=True):
         _largest_bars(panel, group, style)
         for claim in claims:
-            if claim.reference.search.axis == axis and claim.reference.largest_fit is not None:
+            if claim.reference.largest_fit is not None and any(row.search == claim.reference for row in group):
                 _claim_line(panel, claim, claim.reference.largest_fit.extent)
-    caption = (
-        f"Largest value that trains on each axis ({where}), and its ratio to plain. "
-        "Dashed line: the ratio that the paper claims, applied to its reference network."
-    )
+    caption = f"Largest value that trains on each axis ({where})"
+    caption += f", and its ratio to {rows[0].ratios[0].baseline}." if rows[0].ratios else "."
+    if claims:
+        caption += " Dashed line: the ratio that the paper claims, applied to its reference network."
     return NamedFigure(name, caption, figure)
 
 
@@ -38,13 +37,14 @@ def _largest_bars(panel: Axes, rows: Sequence[Row], style: VariantStyle) -> None
         color, url = style.color(row.variant), link(fit) if fit else None
         panel.barh(place, fit.extent / axis_scale(axis) if fit else 0, height=0.72, color=color, url=url)
         _beside(panel, place, largest_text(row), offset=_VALUE)
-        _beside(panel, place, ratio_text(row), offset=_RATIO, fontweight="bold")
-    panel.set_yticks(range(len(rows)), [row.variant for row in rows])
+        if row.ratios:
+            _beside(panel, place, ratio_text(row, row.ratio), offset=_RATIO, fontweight="bold")
+    panel.set_yticks(range(len(rows)), [short_name(row.variant) for row in rows])
     panel.tick_params(axis="y", length=0)
     panel.invert_yaxis()
     panel.grid(axis="x")
     panel.xaxis.set_major_locator(MaxNLocator(6, integer=axis_scale(axis) == 1))
-    panel.set_title(axis_label(axis))
+    panel.set_title(axis_label(rows[0].search.search))
 
 
 def _beside(panel: Axes, place: int, text: str, offset: int, **font: Any) -> None:

@@ -16,22 +16,21 @@ def memory(name: str, rows: Sequence[Row], style: VariantStyle, where: str) -> N
     figure, (panel,) = new_figure(2.75)
     axis, budget = rows[0].axis, rows[0].budget
     points = [point for row in rows for point in row.search.probes]
-    top = (budget or max(p.measurement.peak_reserved_bytes for p in points)) / GIB
+    top = budget / GIB
     bottom = min((p.measurement.peak_reserved_bytes / GIB for p in points if p.measurement.fits), default=top) * 0.8
     step = (top / bottom) ** 0.07 if top > bottom > 0 else 1.1
     _doubling_axes(panel)
     for place, row in enumerate(rows):
         _fits(panel, row, style)
         _misses(panel, row, style, top * step ** (place + 0.8))
-    if budget:
-        panel.axhline(top, color=INK, linewidth=0.9, linestyle=DASHES)
-        panel.annotate(
-            f"budget {short_bytes(budget)}", (0, top), xycoords=("axes fraction", "data"), xytext=(2, -2),
-            textcoords="offset points", va="top", fontsize=6.5,
-        )  # fmt: skip
+    panel.axhline(top, color=INK, linewidth=0.9, linestyle=DASHES)
+    panel.annotate(
+        f"budget {short_bytes(budget)}", (0, top), xycoords=("axes fraction", "data"), xytext=(2, -2),
+        textcoords="offset points", va="top", fontsize=6.5,
+    )  # fmt: skip
     panel.set_ylim(bottom, top * step ** (len(rows) + 0.4))
     panel.set_yticks([tick for tick in panel.get_yticks() if bottom <= tick <= top])
-    panel.set(xlabel=axis_label(axis), ylabel="Peak reserved memory (GiB)")
+    panel.set(xlabel=axis_label(rows[0].search.search), ylabel="Peak reserved memory (GiB)")
     panel.grid()
     figure.legend(handles=_legend(rows, style), loc="outside upper center", ncols=3, **LEGEND)
     caption = (
@@ -45,7 +44,7 @@ def _doubling_axes(panel: Axes) -> None:
     """A tick at every doubling in both directions: parallel lines differ by a factor that can be read off."""
     panel.set(xscale="log", yscale="log")
     for direction in (panel.xaxis, panel.yaxis):
-        direction.set_major_locator(LogLocator(base=2, numticks=9))
+        direction.set_major_locator(LogLocator(base=2, numticks=8))
         direction.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
         direction.set_minor_locator(NullLocator())
 

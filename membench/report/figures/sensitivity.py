@@ -10,7 +10,7 @@ from membench.report.sensitivity import Series
 from membench.report.words import axis_title
 
 
-def sensitivity(name: str, series: Sequence[Series], style: VariantStyle) -> NamedFigure:
+def sensitivity(name: str, series: Sequence[Series], baseline: str, style: VariantStyle) -> NamedFigure:
     knobs = list(dict.fromkeys(one.knob for one in series))
     axes = list(dict.fromkeys(one.axis for one in series))
     figure, panels = new_figure(0.6 + 1.15 * len(axes), rows=len(axes), columns=len(knobs), sharey="row")
@@ -19,14 +19,13 @@ def sensitivity(name: str, series: Sequence[Series], style: VariantStyle) -> Nam
         chosen = [one for one in series if (one.axis, one.knob) == (axes[row], knobs[column])]
         _ratio_lines(panel, chosen, style)
         if column == 0:
-            panel.set_ylabel(f"{axis_title(axes[row])}\n(ratio to plain)")
-        if chosen and not any(
-            (one.axis, one.knob) in [(axis, knobs[column]) for axis in axes[row + 1 :]] for one in series
-        ):
+            panel.set_ylabel(f"{axis_title(axes[row])}\n(ratio to {baseline})")
+        # The name of a setting stands under the lowest panel that moves it.
+        if axes[row] == [axis for axis in axes if any((s.axis, s.knob) == (axis, knobs[column]) for s in series)][-1]:
             panel.set_xlabel(knobs[column])
     handles = [style.handle(variant) for variant in dict.fromkeys(one.variant for one in series)]
     figure.legend(handles=handles, loc="outside upper center", ncols=3, **LEGEND)
-    caption = "How the ratios to plain move when one setting is changed; the grey band is the setting of the headline."
+    caption = f"How the ratios to {baseline} move when one setting is changed. Grey band: the setting of figure 1."
     return NamedFigure(name, caption, figure)
 
 

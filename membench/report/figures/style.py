@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from membench.report.words import short_name
 from membench.result import Point
 
 COLUMN_WIDTH = 3.5  # inches: one column of a two-column paper
@@ -23,13 +24,14 @@ _PALETTE = ("#d55e00", "#e69f00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9")
 _MARKERS = ("o", "s", "D", "^", "v", "P")
 _KNOWN = {name: n for n, name in enumerate(("plain", "plain (uncoupled)", "checkpoint", "reversible"))}
 
-RC = {
+RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so every machine draws the same
     "font.size": 7,
     "axes.titlesize": 7.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.labelsize": 7,
+    "axes.facecolor": "none",
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
     "axes.linewidth": 0.6,
@@ -51,6 +53,7 @@ RC = {
     "legend.frameon": False,
     "lines.linewidth": 1.2,
     "lines.markersize": 4,
+    "text.parse_math": False,  # a name with a dollar sign is a name
     "svg.fonttype": "path",
     "svg.hashsalt": "membench",
     "figure.constrained_layout.use": True,
@@ -86,7 +89,9 @@ class VariantStyle:
 
     def handle(self, variant: str) -> Line2D:
         """The variant's entry in a legend."""
-        return Line2D([], [], linestyle="", marker=self.marker(variant), color=self.color(variant), label=variant)
+        return Line2D(
+            [], [], linestyle="", marker=self.marker(variant), color=self.color(variant), label=short_name(variant)
+        )
 
 
 def new_figure(height: float, rows: int = 1, columns: int = 1, **grid: Any) -> tuple[Figure, list[Axes]]:
