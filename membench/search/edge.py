@@ -92,9 +92,9 @@ class _Edge:
 
     def _beyond(self, low: int) -> int:
         guess = self._guess(low)
-        if guess is None or self._guesses > GUESSES:
+        if guess is None:
             guess = 2 * low
-        elif guess <= low:
+        elif guess <= low or self._guesses > GUESSES:
             guess = low + self._stride(1)
         return min(guess, self.axis.last)
 
@@ -111,21 +111,29 @@ class _Edge:
 
     def _stride(self, width: int) -> int:
         """How far to go from a wrong prediction: the further, the less is known, and twice as far each time."""
-        stride = self._step * max(width // 16, 1)
+        stride = self._step * max(width // 8, 1)
         self._step *= 2
         return stride
 
     def _guess(self, low: int) -> int | None:
-        """The number of the last value that is expected to fit; None when no peak or no budget is known."""
+        """The number of the last value that is expected to fit; None when no peak or no budget is known.
+
+        Allocated peaks grow smoothly, while the reserved ones, which the budget limits, do not: so the former are
+        extrapolated, to the share of the budget that they had of the reserved peak at ``low``. The allocator gives
+        back what it does not need before it fails; where that share leaves nothing above ``low``, all of it is tried.
+        """
         if low == 0 or self.axis.search.axis == "stages":
             return None
-        device = self.points[low].measurement.device
-        budget = self.axis.search.probe.budget or (device.total_bytes if device else None)
+        best = self.points[low].measurement
+        budget = self.axis.search.probe.budget or (best.device.total_bytes if best.device else None)
         fitting = [point for point in self.points.values() if point.measurement.fits]
-        peaks = [(point.extent, point.measurement.peak_reserved_bytes) for point in fitting]
-        if budget is None or min(peak for _, peak in peaks) <= 0:
+        peaks = [(point.extent, point.measurement.peak_allocated_bytes) for point in fitting]
+        if budget is None or best.peak_reserved_bytes < 1 or min(peak for _, peak in peaks) < 1:
             return None
-        return self.axis.index_at(predict(peaks, budget, quadratic=self.axis.search.axis == "channels"))
+        share = min(1.0, best.peak_allocated_bytes / best.peak_reserved_bytes)
+        quadratic = self.axis.search.axis == "channels"
+        guesses = (predict(peaks, limit, quadratic=quadratic) for limit in (budget * share, budget))
+        return next((index for guess in guesses if (index := self.axis.index_at(guess)) > low), low)
 
     def result(self, *, finished: bool) -> SearchResult:
         low, high = self.low, self.high

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 # Peaks are whole segments of the caching allocator and change with library plans; a slope between two of them is
 # uncertain by this much. Erring towards a steeper slope keeps the guess where a probe fits and so tells us a peak.
-NOISE_BYTES = 24 * 1024**2
+NOISE_BYTES = 16 * 1024**2
 
 Peak = tuple[int, int]
 
 
-def predict(peaks: Sequence[Peak], budget: int, *, quadratic: bool) -> float:
+def predict(peaks: Sequence[Peak], budget: float, *, quadratic: bool) -> float:
     """The extent at which the peak is expected to reach ``budget``.
 
     ``peaks`` are (extent, bytes), at least one, extents distinct. One peak is taken as proportional to the extent, two
@@ -26,7 +26,7 @@ def predict(peaks: Sequence[Peak], budget: int, *, quadratic: bool) -> float:
     return _on_parabola(ordered[-3:], budget)
 
 
-def _on_line(ordered: Sequence[Peak], budget: int) -> float:
+def _on_line(ordered: Sequence[Peak], budget: float) -> float:
     extent, peak = ordered[-1]
     slope = peak / extent
     if len(ordered) > 1 and peak > ordered[-2][1]:
@@ -35,7 +35,7 @@ def _on_line(ordered: Sequence[Peak], budget: int) -> float:
     return extent + (budget - peak) / slope
 
 
-def _on_parabola(ordered: Sequence[Peak], budget: int) -> float:
+def _on_parabola(ordered: Sequence[Peak], budget: float) -> float:
     (x1, p1), (x2, p2), (x3, p3) = ordered
     slope = (p3 - p2) / (x3 - x2)
     bend = (slope - (p2 - p1) / (x2 - x1)) / (x3 - x1)
