@@ -1,0 +1,94 @@
+"""``membench devices``: the cards that can be emulated, and the GPUs of this machine."""
+
+from collections.abc import Iterator
+
+import msgspec
+from rich.table import Table
+
+from membench.cli.options import Json
+from membench.cli.output import out, print_json
+from membench.device import catalog, default_device, real
+from membench.result import DeviceKind
+from membench.units import GIB
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that probes can run on; ``usable_bytes`` is None where only a CUDA context could tell."""
+
+    name: str
+    kind: DeviceKind
+    title: str
+    total_bytes: int
+    usable_bytes: int | None
+    compute_capability: str
+    multiprocessors: int
+    default: bool
+
+
+def devices(json: Json = False) -> int:
+    """List the devices that can be measured on.
+
+    They are the GPUs of this machine, and the cards of the catalog, which are emulated.
+    """
+    entries = [*_gpus(), *_cards()]
+    if json:
+        print_json(entries)
+    else:
+        out().print(_table(entries))
+    return 0
+
+
+def _gpus() -> Iterator[Entry]:
+    for ordinal, gpu in enumerate(real.gpus()):
+        yield Entry(
+            name=f"cuda:{ordinal}" if ordinal else "cuda",
+            kind="real",
+            title=gpu.name,
+            total_bytes=gpu.total_bytes,
+            usable_bytes=None,
+            compute_capability=gpu.compute_capability,
+            multiprocessors=gpu.multiprocessors,
+            default=ordinal == 0,
+        )
+
+
+def _cards() -> Iterator[Entry]:
+    default = default_device()
+    for name, card in catalog().items():
+        yield Entry(
+            name=name,
+            kind="emulated",
+            title=card.title,
+            total_bytes=card.total_bytes,
+            usable_bytes=card.usable_bytes,
+            compute_capability=card.compute_capability,
+            multiprocessors=card.multiprocessors,
+            default=name == default,
+        )
+
+
+def _table(entries: list[Entry]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("Device", no_wrap=True)
+    table.add_column("Card")
+    for heading in ("Memory", "Usable", "CC", "SMs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for entry in entries:
+        table.add_row(
+            f"{entry.name} *" if entry.default else entry.name,
+            entry.title.removeprefix("NVIDIA "),
+            _gibibytes(entry.total_bytes),
+            "" if entry.usable_bytes is None else _gibibytes(entry.usable_bytes),
+            entry.compute_capability,
+            str(entry.multiprocessors),
+            style="bold" if entry.default else None,
+        )
+    table.caption = (
+        "Memory in GiB; CC compute capability; SMs multiprocessors; * the default. All but cuda are emulated."
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _gibibytes(count: int) -> str:
+    return f"{count / GIB:.2f}"

@@ -1,0 +1,68 @@
+"""``membench measure``: one probe."""
+
+from collections.abc import Iterator
+
+from rich.panel import Panel
+from rich.text import Text
+
+from membench.cli.options import Json, probe_options
+from membench.cli.output import err, facts, out, print_json, verdict
+from membench.cli.probing import on_device
+from membench.cli.words import device_words, network_words, step_words, versions_words
+from membench.device import Device
+from membench.probe import Prober
+from membench.result import Measurement
+from membench.spec import ProbeSpec
+from membench.units import format_bytes, format_volume
+
+EXIT_CODES = {"fits": 0, "oom": 3}
+
+
+@probe_options
+def measure(probe: ProbeSpec, json: Json = False) -> int:
+    """Run training steps of one network under a budget.
+
+    Exit code: 0 it fits, 3 out of memory, 1 an error, 2 bad usage.
+    """
+    probe.validate()
+    device, probe = on_device(probe)
+    with err().status(f"{probe.steps} training steps on {device.info.title} …"), Prober(device) as prober:
+        measurement = prober(probe)
+    if json:
+        print_json(measurement)
+    else:
+        title = f"{probe.variant}, {format_volume(probe.volume)} voxels, {device.info.name}"
+        out().print(Panel(facts(_facts(measurement, device)), title=title, title_align="left", expand=False))
+    return EXIT_CODES.get(measurement.status, 1)
+
+
+def _facts(found: Measurement, device: Device) -> Iterator[tuple[str, str | Text]]:
+    spec = found.spec
+    budget = spec.budget or device.usable_bytes
+    yield "Verdict", verdict(found.status)
+    yield "Message", _essence(found)
+    yield (
+        "Peak reserved",
+        f"{_exact(found.peak_reserved_bytes)}, {found.peak_reserved_bytes / budget:.1%} of the budget",
+    )
+    yield "Peak allocated", _exact(found.peak_allocated_bytes)
+    yield "Peak requested", _exact(found.peak_requested_bytes)
+    yield "Largest workspace", "" if found.largest_workspace_bytes is None else _exact(found.largest_workspace_bytes)
+    yield "Budget", _exact(budget) if spec.budget else f"{_exact(budget)}, all that a process can allocate"
+    yield "Retries", f"{found.allocator_retries} of the allocator, {found.workspace_retries} for a smaller workspace"
+    yield "Modelled calls", ", ".join(found.modelled_calls)
+    yield "Unmodelled calls", ", ".join(found.unmodelled_calls)
+    yield "Network", network_words(spec.network) + (f", {found.parameters:,} parameters" if found.parameters else "")
+    yield "Training", step_words(spec)
+    yield "Device", device_words(device)
+    yield "Versions", versions_words(found.versions)
+    yield "Wall time", f"{found.seconds:.1f} s"
+
+
+def _essence(found: Measurement) -> str:
+    """The message; of PyTorch's long one about memory, what was asked for: the rest is in the other rows."""
+    return ". ".join(found.message.split(". ")[:2]) if found.status == "oom" else found.message
+
+
+def _exact(count: int) -> str:
+    return f"{format_bytes(count)} ({count:,} bytes)"

@@ -1,0 +1,136 @@
+"""Command-line options made from the records: every field of a network and a probe is declared once, there."""
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from membench.errors import UsageError
+from membench.spec import NetworkSpec, ProbeSpec
+from membench.units import format_volume, parse_bytes, parse_volume
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on standard output.")]
+DeviceName = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="A card of the catalog (membench devices), or cuda, cuda:N for a GPU of this machine.",
+        show_default="the GPU of this machine, else a100-40gb",
+    ),
+]
+
+HELP = {
+    "in_channels": "Modalities of the input.",
+    "out_channels": "Regions of the output.",
+    "base_channels": "Channels of the first stage.",
+    "stages": "Resolutions, the full one included.",
+    "blocks": "Blocks per stage, in the encoder and again in the decoder.",
+    "channel_multiplier": "Channels of a stage over those of the one before.",
+    "max_channels": "No stage gets more channels than this.",
+    "block": "mbconv: mobile inverted bottleneck; conv: two full convolutions.",
+    "expansion": "Channels inside an mbconv block over those outside.",
+    "kernel_size": "Side of the spatial convolutions, odd.",
+    "squeeze_excitation": "Add squeeze-and-excitation to mbconv blocks.",
+    "coupling": "additive: each block couples two halves; none: x + F(x), full width.",
+    "norm": "Normalisation.",
+    "norm_groups": "Groups of the group normalisation.",
+    "upsampling": "How the decoder doubles the resolution.",
+    "skip": "How the encoder's features join the decoder's.",
+    "dropout": "Probability of dropping a channel in each block.",
+    "volume": "Voxels of the input; one number is a cube.",
+    "batch": "Samples in a step.",
+    "strategy": "How activations are kept: plain, checkpoint, reversible.",
+    "precision": "fp32, or autocast to bf16 or fp16.",
+    "tf32": "Allow TF32 in fp32 convolutions and products, or forbid it.",
+    "optimizer": "Optimizer, with its states.",
+    "optimizer_implementation": "Which of PyTorch's implementations of it.",
+    "steps": "Full training steps, at least 2.",
+    "device": "A card of the catalog (membench devices), or cuda, cuda:N for a GPU of this machine.",
+    "budget": "What the allocator may reserve, such as 16GiB.",
+    "allocator": "PyTorch's allocator settings, such as expandable_segments:True.",
+    "timeout": "Seconds after which a probe is given up.",
+}
+# Fields that a person writes otherwise than the record holds them: metavar, reader, writer of the default.
+_WRITTEN: dict[str, tuple[str, Callable[[str], Any], Callable[[Any], str]]] = {
+    "volume": ("DxHxW", parse_volume, format_volume),
+    "budget": ("SIZE", parse_bytes, str),
+}
+_DEFAULTS_IN_WORDS = {
+    "device": "the GPU of this machine, else a100-40gb",
+    "budget": "all that a process can allocate on the device",
+    "tf32": "as PyTorch does",
+    "max_channels": "no limit",
+    "allocator": "none",
+}
+_FIRST = ("device", "budget", "strategy", "volume")
+
+
+def probe_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command every field of a probe and its network as an option.
+
+    The command gets them as the argument ``probe``, a `ProbeSpec` whose device is the name given, or empty. A parameter
+    of its own that has a field's name takes the place of that field's option.
+    """
+    own = [parameter for name, parameter in inspect.signature(command).parameters.items() if name != "probe"]
+    taken = {parameter.name for parameter in own}
+    made = [option for option in (*_options(ProbeSpec), *_options(NetworkSpec)) if option.name not in taken]
+
+    @functools.wraps(command)
+    def run(**values: Any) -> int:
+        given = {option.name: _read(option.name, values.pop(option.name)) for option in made}
+        network = {name: given.pop(name) for name in NetworkSpec.__struct_fields__ if name in given}
+        return command(probe=ProbeSpec(network=NetworkSpec(**network), **given), **values)
+
+    signature = inspect.Signature([option.replace(kind=option.KEYWORD_ONLY) for option in (*made, *own)])
+    run.__signature__ = signature  # type: ignore[attr-defined]
+    run.__annotations__ = {option.name: option.annotation for option in signature.parameters.values()}
+    return run
+
+
+def parse_ratio(text: str) -> tuple[int, int, int]:
+    """Read a shape of volumes such as ``240:240:155``.
+
+    Raises:
+        UsageError: the text is not three positive whole numbers.
+    """
+    parts = text.split(":")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise UsageError(f"{text!r} is not a ratio; write for example 240:240:155")
+    depth, height, width = map(int, parts)
+    return depth, height, width
+
+
+def _options(record: type[msgspec.Struct]) -> Iterator[inspect.Parameter]:
+    kinds = typing.get_type_hints(record)
+    for field in sorted(msgspec.structs.fields(record), key=lambda field: field.name not in _FIRST):
+        if field.name != "network":
+            yield _option(field.name, kinds[field.name], field.default)
+
+
+def _option(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    metavar = None
+    if name in _WRITTEN:
+        metavar, _, write = _WRITTEN[name]
+        kind, default = str | None, None if default is None else write(default)
+    if name == "device":
+        metavar, default = "NAME", ""  # which one is the default, this machine decides
+    option = f"--{name.replace('_', '-')}"
+    flag = kind is bool or bool in typing.get_args(kind)
+    declared = typer.Option(
+        f"{option}/--no-{name.replace('_', '-')}" if flag else option,
+        help=HELP[name],
+        metavar=metavar,
+        show_default=_DEFAULTS_IN_WORDS.get(name, True),
+    )
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declared]
+    )
+
+
+def _read(name: str, text: Any) -> Any:
+    return _WRITTEN[name][1](text) if name in _WRITTEN and text is not None else text

@@ -1,0 +1,133 @@
+"""The display of searches under way: a line for each that ended, and on a terminal one that moves for each that runs.
+
+Imports the report's words, which load pandas: import it inside a command.
+"""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from membench.report.words import axis_title, pretty_value, short_bytes
+from membench.result import Point, SearchResult
+from membench.spec import SearchSpec
+from membench.sweep import Event, ProbeFinished, ProbeStarted, SearchFinished, SearchStarted
+from membench.units import format_bytes
+
+
+class Display:
+    """Shows the events of searches, which are known by their position in ``searches``. A context manager; callable."""
+
+    def __init__(self, console: Console, searches: Sequence[SearchSpec]) -> None:
+        self._console = console
+        self._names = search_names(searches)
+        self._running: dict[int, _Running] = {}
+        self._measured = self._reused = 0
+        self._bar = Progress(
+            BarColumn(24), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console
+        )
+        self._total = self._bar.add_task("searches", total=len(searches))
+        self._live = Live(console=console, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        self._refresh()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case SearchStarted():
+                self._running[event.position] = _Running(self._names[event.position])
+            case ProbeStarted():
+                self._running[event.position].value = pretty_value(event.candidate.value)
+            case ProbeFinished():
+                self._running[event.position].add(event.point)
+                self._reused += event.reused
+                self._measured += not event.reused
+            case SearchFinished():
+                del self._running[event.position]
+                self._bar.advance(self._total)
+                self._console.print(ending(self._names[event.position], event.result), soft_wrap=not self._live)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        if self._live:
+            reused = f" ({self._reused} already known)" if self._reused else ""
+            self._bar.update(self._total, description=f"searches, {self._measured} probes{reused}")
+            rows = Table.grid(padding=(0, 1))
+            for running in self._running.values():
+                rows.add_row(running.spinner, running.line())
+            self._live.update(Group(rows, self._bar))
+
+
+class _Running:
+    """A search under way."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.value = ""
+        self.spinner = Spinner("dots")
+        self._points: list[Point] = []
+
+    def add(self, point: Point) -> None:
+        self._points.append(point)
+
+    def line(self) -> Text:
+        """What fits so far, what does not, and what is tried: ``64³ fits, 96³ does not, trying 80³``."""
+        fitting = max((p for p in self._points if p.measurement.fits), key=lambda p: p.extent, default=None)
+        known = fitting.extent if fitting else 0
+        above = [p for p in self._points if p.measurement.status == "oom" and p.extent > known]
+        unfit = min(above, key=lambda p: p.extent, default=None)
+        words = [
+            f"{pretty_value(fitting.value)} fits" if fitting else "",
+            f"{pretty_value(unfit.value)} does not" if unfit else "",
+            f"trying {self.value}",
+        ]
+        state = ", ".join(word for word in words if word)
+        return Text.assemble(self.name, "  ", (state, "dim"), (f"  {len(self._points)} probes", "dim"))
+
+
+def ending(name: str, result: SearchResult) -> Text:
+    """One line about a search that ended."""
+    fit, unfit = result.largest_fit, result.smallest_unfit
+    if result.failure is not None:
+        measurement = result.failure.measurement
+        failed = f"{pretty_value(result.failure.value)}: {measurement.status}: {measurement.message}"
+        return Text.assemble(("! ", "bold red"), name, "  ", (failed, "red"))
+    peak = f"{pretty_value(fit.value)} fits ({format_bytes(fit.measurement.peak_reserved_bytes)})" if fit else ""
+    edge = f"{pretty_value(unfit.value)} does not" if unfit else "the axis ends there"
+    words = ", ".join(word for word in (peak, edge) if word)
+    mark = ("✓ ", "bold green") if fit else ("✗ ", "bold yellow")
+    return Text.assemble(mark, name, "  ", words, (f"  {len(result.probes)} probes", "dim"))
+
+
+def search_names(searches: Sequence[SearchSpec]) -> list[str]:
+    """``Volume, plain``, and in what a search differs from the first of that name: ``Volume, plain, expansion 2``."""
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    names = []
+    for search in searches:
+        settings = _settings(search)
+        base = first.setdefault((search.axis, search.probe.variant), settings)
+        differences = [f"{name} {value}" for name, value in settings.items() if value != base[name]]
+        names.append(", ".join((axis_title(search.axis), search.probe.variant, *differences)))
+    return names
+
+
+def _settings(search: SearchSpec) -> dict[str, Any]:
+    probe, network = msgspec.structs.asdict(search.probe), msgspec.structs.asdict(search.probe.network)
+    del probe["network"]
+    if search.probe.budget:
+        probe["budget"] = short_bytes(search.probe.budget)
+    return {name.replace("_", " "): value for name, value in (probe | network).items()}

@@ -1,0 +1,117 @@
+"""``membench search``: one axis, and the edge of what fits on it."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.table import Table
+
+from membench.cli.options import Json, parse_ratio, probe_options
+from membench.cli.output import err, out, plain_table, print_json
+from membench.cli.probing import on_device
+from membench.probe import Prober
+from membench.result import Measurement, Point, SearchResult
+from membench.search import Axis, Candidate, walk
+from membench.spec import AxisName, ProbeSpec, SearchSpec
+from membench.sweep import Event, ProbeFinished, ProbeStarted, SearchFinished, SearchStarted, extent_ratio
+
+Strategies = Annotated[
+    list[str],
+    typer.Option(help="How activations are kept: plain, checkpoint, reversible. Repeat it to compare them."),
+]
+
+DEFAULT_STRATEGIES = [ProbeSpec().strategy]
+
+
+@probe_options
+def search(
+    probe: ProbeSpec,
+    axis: Annotated[AxisName, typer.Option(help="What is searched; the option that sets it is ignored.")],
+    strategy: Strategies = DEFAULT_STRATEGIES,
+    ratio: Annotated[str, typer.Option(metavar="D:H:W", help="Shape of the volumes on axis volume.")] = "1:1:1",
+    start: Annotated[int | None, typer.Option(help="Value probed first; of a volume, the longest side.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Largest value tried; of a volume, the longest side.")] = None,
+    json: Json = False,
+) -> int:
+    """Find the edge of what fits on one axis.
+
+    Both the largest value that fits and the smallest that does not are measured.
+
+    Exit code: 0 something fits, 3 nothing does, 1 an error, 2 bad usage.
+    """
+    from membench.cli.progress import Display
+
+    template = SearchSpec(axis=axis, probe=probe, ratio=parse_ratio(ratio), start=start, limit=limit)
+    Axis(template)  # refuses what cannot be searched before anything is started
+    device, probe = on_device(probe)
+    strategies = dict.fromkeys(strategy)
+    probes = [msgspec.structs.replace(probe, strategy=name) for name in strategies]
+    searches = [msgspec.structs.replace(template, probe=each) for each in probes]
+    with Display(err(), searches) as display, Prober(device) as prober:
+        results = [_follow(number, spec, prober, display) for number, spec in enumerate(searches)]
+    if json:
+        print_json(_document(results))
+    else:
+        out().print(_table(results))
+    return _exit_code(results)
+
+
+def _follow(
+    position: int, spec: SearchSpec, prober: Callable[[ProbeSpec], Measurement], tell: Callable[[Event], None]
+) -> SearchResult:
+    """One search, every step of which is told."""
+
+    def measure(candidate: Candidate) -> Measurement:
+        tell(ProbeStarted(position=position, candidate=candidate))
+        measurement = prober(candidate.spec)
+        point = Point(value=candidate.value, extent=candidate.extent, measurement=measurement)
+        tell(ProbeFinished(position=position, point=point, reused=False))
+        return measurement
+
+    tell(SearchStarted(position=position, search=spec))
+    result = walk(spec, measure)
+    tell(SearchFinished(position=position, result=result))
+    return result
+
+
+def _document(results: Sequence[SearchResult]) -> dict[str, Any]:
+    """The first search that is not of plain, and under ``others`` those that were made beside it."""
+    subject = next((result for result in results if result.search.probe.strategy != "plain"), results[0])
+    others = [_record(result, results) for result in results if result is not subject]
+    return _record(subject, results) | {"others": others}
+
+
+def _record(result: SearchResult, results: Sequence[SearchResult]) -> dict[str, Any]:
+    return msgspec.structs.asdict(result) | {"ratio_to_plain": _ratio_to_plain(result, results)}
+
+
+def _ratio_to_plain(result: SearchResult, results: Sequence[SearchResult]) -> float | None:
+    plain = next((other for other in results if other.search.probe.strategy == "plain"), None)
+    return None if plain is None else extent_ratio(result, plain)
+
+
+def _table(results: Sequence[SearchResult]) -> Table:
+    from membench.report.words import axis_title, pretty_bytes, pretty_ratio, pretty_value
+
+    table = plain_table(
+        axis_title(results[0].search.axis),
+        *("Largest that fits", "Peak reserved", "Smallest that does not", "Probes", "Ratio to plain"),
+    )
+    for result in results:
+        fit, unfit = result.largest_fit, result.smallest_unfit
+        table.add_row(
+            result.search.probe.variant,
+            pretty_value(fit.value) if fit else "–",
+            pretty_bytes(fit.measurement.peak_reserved_bytes if fit else None),
+            pretty_value(unfit.value) if unfit else "–",
+            str(len(result.probes)),
+            pretty_ratio(_ratio_to_plain(result, results)),
+        )
+    return table
+
+
+def _exit_code(results: Sequence[SearchResult]) -> int:
+    if any(result.failure for result in results):
+        return 1
+    return 0 if any(result.largest_fit for result in results) else 3

@@ -1,0 +1,41 @@
+"""What ran, in words for people."""
+
+from membench.device import Device
+from membench.result import DeviceInfo
+from membench.spec import NetworkSpec, ProbeSpec
+from membench.units import format_bytes
+
+
+def network_words(network: NetworkSpec) -> str:
+    """``mbconv ×6, 4 stages × 2 blocks, 32-64-128-256 channels, coupled``."""
+    block = f"mbconv ×{network.expansion}" if network.block == "mbconv" else network.block
+    shape = f"{network.stages} stages × {network.blocks} blocks"
+    channels = "-".join(map(str, network.channels)) + " channels"
+    extras = [
+        "squeeze-excitation" if network.squeeze_excitation else "",
+        f"dropout {network.dropout:g}" if network.dropout else "",
+        "coupled" if network.coupling == "additive" else "uncoupled",
+    ]
+    return ", ".join(word for word in (block, shape, channels, *extras) if word)
+
+
+def step_words(spec: ProbeSpec) -> str:
+    """``2 steps, batch 1, fp32, adam (foreach)``."""
+    tf32 = "" if spec.tf32 is None else (" with TF32" if spec.tf32 else " without TF32")
+    allocator = f", allocator {spec.allocator}" if spec.allocator else ""
+    optimizer = f"{spec.optimizer} ({spec.optimizer_implementation})"
+    return f"{spec.steps} steps, batch {spec.batch}, {spec.precision}{tf32}, {optimizer}{allocator}"
+
+
+def device_words(device: Device) -> str:
+    """``NVIDIA A100 40 GB (SXM4), emulated, 39.00 GiB usable``."""
+    return f"{info_words(device.info)}, {format_bytes(device.usable_bytes)} usable"
+
+
+def info_words(info: DeviceInfo) -> str:
+    return f"{info.title}, emulated" if info.kind == "emulated" else f"{info.title} ({info.name})"
+
+
+def versions_words(versions: dict[str, str]) -> str:
+    """``membench 0.1.0, torch 2.14.1, …``."""
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
