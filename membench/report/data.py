@@ -8,6 +8,8 @@ from membench.result import DeviceInfo, Point, SearchResult
 from membench.spec import ProbeSpec
 from membench.sweep import SweepResult, extent_ratio, ratios
 
+_AXES = ("volume", "blocks", "stages", "channels", "batch")
+
 
 class BaselineRatio(msgspec.Struct, frozen=True, kw_only=True):
     """The extent of a search's largest fit over that of search ``against``; None where there is nothing to compare."""
@@ -18,12 +20,13 @@ class BaselineRatio(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One search. ``number`` counts from 1 in the order of the plan and names the search in every file.
+    """One search. ``number`` counts from 1 and names it in every file; ``position`` is its place in the plan.
 
     ``ratios`` holds one entry for each baseline of the sweep, in its order; ``device`` is the one that was measured on.
     """
 
     number: int
+    position: int
     search: SearchResult
     sensitivity: bool
     ratios: tuple[BaselineRatio, ...]
@@ -87,30 +90,46 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def report_rows(result: SweepResult) -> tuple[Row, ...]:
-    """Every search in the order of the plan, the sensitivity searches last."""
+    """Every search, by budget and then by axis in the order of the paper's claims; sensitivity searches come last.
+
+    A plan is in the order of running, which is of no use to a reader.
+    """
+    order = _reading_order(result)
+    numbers = {position: number for number, position in enumerate(order, 1)}
     measured = {(ratio.search, ratio.baseline): ratio for ratio in ratios(result)}
 
-    def compared(position: int, search: SearchResult, baseline: str) -> BaselineRatio:
+    def compared(position: int, baseline: str) -> BaselineRatio:
+        search, found = result.all_searches[position], measured.get((position, baseline))
         if search.search.probe.variant == baseline:
-            return BaselineRatio(baseline=baseline, against=position + 1, ratio=extent_ratio(search, search))
-        found = measured.get((position, baseline))
-        against = found.against + 1 if found else None
-        return BaselineRatio(baseline=baseline, against=against, ratio=found.ratio if found else None)
+            own = extent_ratio(search, search)
+            return BaselineRatio(baseline=baseline, against=numbers[position], ratio=own)
+        if found is None:
+            return BaselineRatio(baseline=baseline, against=None, ratio=None)
+        return BaselineRatio(baseline=baseline, against=numbers[found.against], ratio=found.ratio)
 
     return tuple(
         Row(
-            number=position + 1,
-            search=search,
+            number=numbers[position],
+            position=position,
+            search=result.all_searches[position],
             sensitivity=position >= len(result.searches),
-            ratios=tuple(compared(position, search, baseline) for baseline in result.plan.baselines),
+            ratios=tuple(compared(position, baseline) for baseline in result.plan.baselines),
             device=result.provenance.device,
         )
-        for position, search in enumerate(result.all_searches)
+        for position in order
     )
 
 
+def _reading_order(result: SweepResult) -> list[int]:
+    """The positions of the plan's searches as a report shows them."""
+    specs = result.plan.searches
+    budgets = list(dict.fromkeys(spec.probe.budget for spec in specs))
+    main = sorted(range(len(specs)), key=lambda n: (budgets.index(specs[n].probe.budget), _AXES.index(specs[n].axis)))
+    return [*main, *range(len(specs), len(result.all_searches))]
+
+
 def distinct_probes(rows: Iterable[Row]) -> tuple[Shown, ...]:
-    """Every distinct probe once, in the order of the plan."""
+    """Every distinct probe once, in the order of the rows."""
     found: dict[str, Shown] = {}
     for row in rows:
         for point in row.search.probes:

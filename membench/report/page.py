@@ -20,12 +20,12 @@ from membench.units import format_bytes
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim with the numbers of the two searches it rests on."""
+    """A claim in words, with the two searches it rests on."""
 
     claim: Claim
     ratio: str
-    reference: int
-    candidate: int
+    reference: Row
+    candidate: Row
 
 
 def page_html(
@@ -45,7 +45,7 @@ def page_html(
         unfinished=sum(not row.search.finished for row in rows),
         rows=rows,
         budgets=list(cases(rows)),
-        verdicts=[_verdict(*pair) for pair in zip(claims, result.plan.claims, strict=True)],
+        verdicts=[_verdict(claim, at, rows) for claim, at in zip(claims, result.plan.claims, strict=True)],
         figures=[(figure, inline_svg(figure.name, drawings[figure.name].decode(), titles)) for figure in figures],
         probes=probes,
         ratio_heads=[(f"Ratio to {compared.baseline}", True) for compared in rows[0].ratios],
@@ -82,10 +82,12 @@ def _warnings(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def _verdict(claim: Claim, planned: PlannedClaim) -> Verdict:
-    bound = "≥ " if claim.candidate.limit_reached and claim.measured_ratio is not None else ""
-    ratio = bound + words.pretty_ratio(claim.measured_ratio)
-    return Verdict(claim=claim, ratio=ratio, reference=planned.reference + 1, candidate=planned.candidate + 1)
+def _verdict(claim: Claim, planned: PlannedClaim, rows: Sequence[Row]) -> Verdict:
+    reference, candidate = (
+        next(row for row in rows if row.position == position) for position in (planned.reference, planned.candidate)
+    )
+    ratio = words.ratio_text(candidate, claim.measured_ratio)
+    return Verdict(claim=claim, ratio=ratio, reference=reference, candidate=candidate)
 
 
 def _environment() -> jinja2.Environment:

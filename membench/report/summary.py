@@ -25,7 +25,7 @@ class SummaryRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summary_rows(result: SweepResult) -> list[SummaryRow]:
-    """One row per main search, in the order of the plan."""
+    """One row per main search, by budget and axis."""
     return [summary_row(row) for row in report_rows(result) if not row.sensitivity]
 
 

@@ -7,8 +7,8 @@ from membench.units import format_bytes, format_volume
 
 AXIS_TITLES = {
     "volume": "Volume",
-    "stages": "Stages",
     "blocks": "Blocks per stage",
+    "stages": "Stages",
     "channels": "Base channels",
     "batch": "Batch",
 }
@@ -63,7 +63,9 @@ def value_with_unit(axis: str, value: AxisValue) -> str:
 
 def pretty_ratio(ratio: float | None) -> str:
     """``1.25×``, or a dash where there is nothing to compare."""
-    return "–" if ratio is None else f"{ratio:.2f}×"
+    if ratio is None:
+        return "–"
+    return f"{ratio:.{2 if ratio < 10 else 1 if ratio < 100 else 0}f}×"
 
 
 def pretty_bytes(count: int | None) -> str:

@@ -11,7 +11,7 @@ from membench.report.figures.style import DASHES, INK, NamedFigure, VariantStyle
 from membench.report.words import axis_label, axis_scale, largest_text, ratio_text, short_name
 from membench.result import Claim
 
-_VALUE, _RATIO = 40, 76  # right edges of the two columns of text beside a panel, in points
+_VALUE, _RATIO = 40, 80  # right edges of the two columns of text beside a panel, in points
 
 
 def headline(name: str, rows: Sequence[Row], claims: Sequence[Claim], style: VariantStyle, where: str) -> NamedFigure:

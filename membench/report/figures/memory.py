@@ -7,16 +7,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from membench.report.data import Row
-from membench.report.figures.style import DASHES, INK, LEGEND, MUTED, NamedFigure, VariantStyle, link, new_figure
+from membench.report.figures.style import DASHES, INK, LEGEND, MUTED, NamedFigure, VariantStyle, link, mark, new_figure
 from membench.report.words import axis_label, axis_scale, axis_title, short_bytes
 from membench.units import GIB
 
 
 def memory(name: str, rows: Sequence[Row], style: VariantStyle, where: str) -> NamedFigure:
     figure, (panel,) = new_figure(2.75)
-    axis, budget = rows[0].axis, rows[0].budget
+    axis = rows[0].axis
     points = [point for row in rows for point in row.search.probes]
-    top = budget / GIB
+    top = rows[0].budget / GIB
     bottom = min((p.measurement.peak_reserved_bytes / GIB for p in points if p.measurement.fits), default=top) * 0.8
     step = (top / bottom) ** 0.07 if top > bottom > 0 else 1.1
     _doubling_axes(panel)
@@ -24,10 +24,6 @@ def memory(name: str, rows: Sequence[Row], style: VariantStyle, where: str) -> N
         _fits(panel, row, style)
         _misses(panel, row, style, top * step ** (place + 0.8))
     panel.axhline(top, color=INK, linewidth=0.9, linestyle=DASHES)
-    panel.annotate(
-        f"budget {short_bytes(budget)}", (0, top), xycoords=("axes fraction", "data"), xytext=(2, -2),
-        textcoords="offset points", va="top", fontsize=6.5,
-    )  # fmt: skip
     panel.set_ylim(bottom, top * step ** (len(rows) + 0.4))
     panel.set_yticks([tick for tick in panel.get_yticks() if bottom <= tick <= top])
     panel.set(xlabel=axis_label(rows[0].search.search), ylabel="Peak reserved memory (GiB)")
@@ -43,9 +39,9 @@ def memory(name: str, rows: Sequence[Row], style: VariantStyle, where: str) -> N
 def _doubling_axes(panel: Axes) -> None:
     """A tick at every doubling in both directions: parallel lines differ by a factor that can be read off."""
     panel.set(xscale="log", yscale="log")
-    for direction in (panel.xaxis, panel.yaxis):
-        direction.set_major_locator(LogLocator(base=2, numticks=8))
-        direction.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    for direction, ticks in ((panel.xaxis, 6), (panel.yaxis, 8)):
+        direction.set_major_locator(LogLocator(base=2, numticks=ticks))
+        direction.set_major_formatter(FuncFormatter(lambda size, _: f"{size:.3g}" if size < 1000 else f"{size:.0f}"))
         direction.set_minor_locator(NullLocator())
 
 
@@ -56,22 +52,23 @@ def _fits(panel: Axes, row: Row, style: VariantStyle) -> None:
     places = [p.extent / axis_scale(row.axis) for p in fits]
     panel.plot(places, heights, color=color, alpha=0.55, linewidth=1)
     for point, place, height in zip(fits, places, heights, strict=True):
-        mark = style.marker(row.variant)
-        panel.plot([place], [height], marker=mark, color=color, markeredgewidth=0, url=link(point))
+        shape = style.marker(row.variant)
+        panel.plot([place], [height], marker=shape, color=color, markeredgewidth=0, url=link(point))
 
 
 def _misses(panel: Axes, row: Row, style: VariantStyle, height: float) -> None:
     for point in row.search.probes:
         if not point.measurement.fits:
-            mark = "x" if point.measurement.status == "oom" else "$?$"
+            shape = "x" if point.measurement.status == "oom" else "+"
             color = style.color(row.variant)
             place = point.extent / axis_scale(row.axis)
-            panel.plot([place], [height], marker=mark, color=color, markeredgewidth=1.1, url=link(point))
+            panel.plot([place], [height], marker=shape, color=color, markeredgewidth=1.1, url=link(point))
 
 
 def _legend(rows: Sequence[Row], style: VariantStyle) -> list[Line2D]:
     handles = [style.handle(variant) for variant in dict.fromkeys(row.variant for row in rows)]
-    handles.append(Line2D([], [], linestyle="", marker="x", color=MUTED, label="out of memory"))
+    handles.append(mark("x", MUTED, "out of memory"))
     if any(row.failed for row in rows):
-        handles.append(Line2D([], [], linestyle="", marker="$?$", color=MUTED, label="failed"))
-    return handles
+        handles.append(mark("+", MUTED, "failed"))
+    budget = f"budget {short_bytes(rows[0].budget)}"
+    return [*handles, Line2D([], [], color=INK, linewidth=0.9, linestyle=DASHES, label=budget)]

@@ -74,6 +74,11 @@ def link(point: Point) -> str:
     return f"#probe-{point.measurement.spec.key()}"
 
 
+def mark(marker: str, color: str, label: str) -> Line2D:
+    """An entry in a legend."""
+    return Line2D([], [], linestyle="", marker=marker, color=color, label=label)
+
+
 class VariantStyle:
     """Colour and marker of each variant: fixed for the known ones, in order of appearance for others."""
 

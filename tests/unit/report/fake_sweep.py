@@ -15,7 +15,7 @@ from membench.spec import ProbeSpec
 from membench.store import Provenance
 from membench.sweep import Plan, SweepResult, load_preset, plan
 from membench.sweep.result import assemble
-from membench.units import GIB, MIB
+from membench.units import MIB
 
 A100 = DeviceInfo(
     name="a100-40gb",
@@ -110,6 +110,3 @@ def hostile_sweep() -> SweepResult:
     )
     result = fake_sweep(world, planned)
     return replace(result, provenance=Provenance(device=world.device, versions={evil: evil}))
-
-
-BUDGETS = (8 * GIB, 16 * GIB)
