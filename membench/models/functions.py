@@ -61,12 +61,15 @@ class ConvPair(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Scale each channel by a gate computed from all channels' means (Hu et al., 2018), on (N, channels, D, H, W)."""
+    """Scale each channel by a gate computed from all channels' means (Hu et al., 2018), on (N, channels, D, H, W).
+
+    SiLU, as in EfficientNet: the few squeezed values cost no memory, and a ReLU could cut all of them off.
+    """
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
         self.squeeze = nn.Conv3d(channels, squeezed, 1)
-        self.activation = nn.ReLU(inplace=True)
+        self.activation = nn.SiLU()
         self.excite = nn.Conv3d(squeezed, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -15,7 +15,11 @@ from membench.spec import NetworkSpec
 
 
 class Stage(nn.Module):
-    """Blocks at one resolution, run by this stage's own strategy: (N, C, D, H, W) to the same shape."""
+    """Blocks at one resolution, run by this stage's own strategy: (N, C, D, H, W) to the same shape.
+
+    What flows past the blocks is in the parameters' dtype, also where autocast hands over half precision: sums in
+    half precision could not be undone. (Group norm gives float32 under autocast on CUDA, so little changes there.)
+    """
 
     strategy: Strategy
 
@@ -25,6 +29,7 @@ class Stage(nn.Module):
         self.strategy = get_strategy("plain")
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.to(next(self.parameters()).dtype)
         return self.strategy.run(cast("list[Block]", list(self.blocks)), x)
 
 

@@ -69,7 +69,7 @@ class _Run:
         return self._states[step].again() if self._random[step] else nullcontext()
 
     def autocast(self) -> ExitStack:
-        """Autocast as it was, without its cache: weights cast while gradients are off must not be found later."""
+        """Autocast as it was, without its cache, which would hold the cast weights of all the stage's functions."""
         stack = ExitStack()
         for kind, (enabled, dtype) in self._autocast.items():
             stack.enter_context(torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=False))

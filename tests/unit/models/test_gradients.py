@@ -1,0 +1,109 @@
+"""Every strategy computes the same function and the same gradients."""
+
+from itertools import product
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from membench.models import get_strategy
+from membench.models.blocks import AdditiveCoupling, make_block
+from membench.spec import NetworkSpec
+
+CHOICES = [
+    {"block": block, "skip": skip, "upsampling": upsampling, "squeeze_excitation": excite}
+    for block, skip, upsampling, excite in product(
+        ("mbconv", "conv"), ("sum", "concat"), ("transposed", "trilinear"), (False, True)
+    )
+    if not (block == "conv" and excite)
+]
+OTHERS = [
+    {"norm": "instance"},
+    {"norm": "none"},
+    {"kernel_size": 1},
+    {"kernel_size": 5},
+    {"stages": 1},
+    {"stages": 3, "blocks": 1},
+    {"channel_multiplier": 1.5, "max_channels": 12},
+    {"blocks": 4},
+]
+
+
+@pytest.mark.parametrize("options", CHOICES + OTHERS, ids=lambda options: "-".join(map(str, options.values())))
+def test_gradients_do_not_depend_on_the_strategy(options, small, network_of, step, assert_same):
+    spec = small(**options)
+    if options.get("norm") != "none":
+        # A bias in front of a normalisation would have a gradient of zero; ours leave it out.
+        assert not any(".expand.bias" in name for name, _ in network_of(spec).named_parameters())
+    expected = step(network_of(spec), (4, 4, 8))
+    for strategy in ("checkpoint", "reversible"):
+        assert_same(step(network_of(spec, strategy), (4, 4, 8)), expected)
+
+
+@pytest.mark.parametrize("block", ["mbconv", "conv"])
+def test_uncoupled_blocks_can_be_checkpointed(block, small, network_of, step, assert_same):
+    spec = small(block=block, coupling="none")
+    assert_same(step(network_of(spec, "checkpoint")), step(network_of(spec)))
+
+
+def test_batches_are_not_contiguous_in_their_halves(small, network_of, step, assert_same):
+    expected = step(network_of(small()), batch=3)
+    for strategy in ("checkpoint", "reversible"):
+        assert_same(step(network_of(small(), strategy), batch=3), expected)
+
+
+def test_channels_last(small, network_of, step, assert_same):
+    networks = [network_of(small(), name).to(memory_format=torch.channels_last_3d) for name in ("plain", "reversible")]
+    expected, actual = (step(network) for network in networks)
+    assert_same(actual, expected)
+
+
+SHAPES = st.tuples(*[st.integers(2, 4)] * 3)
+SPECS = st.builds(
+    lambda groups, multiple, **options: NetworkSpec(norm_groups=groups, base_channels=2 * groups * multiple, **options),
+    groups=st.integers(1, 3),
+    multiple=st.integers(1, 2),
+    block=st.sampled_from(("mbconv", "conv")),
+    expansion=st.integers(1, 3),
+    norm=st.sampled_from(("group", "instance", "none")),
+    squeeze_excitation=st.booleans(),
+)
+
+
+def _blocks(spec: NetworkSpec, count: int) -> nn.ModuleList:
+    torch.manual_seed(count)
+    return nn.ModuleList(make_block(spec, spec.base_channels) for _ in range(count)).double()
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(spec=SPECS, sides=SHAPES, batch=st.integers(1, 2))
+def test_the_inverse_reconstructs_the_input(spec, sides, batch):
+    (coupling,) = _blocks(spec, 1)
+    assert isinstance(coupling, AdditiveCoupling)
+    x1, x2 = torch.randn(2, batch, spec.base_channels // 2, *sides, dtype=torch.float64)
+    with torch.no_grad():
+        y1, y2 = coupling(x1, x2)
+        back1, back2 = coupling.inverse(y1, y2)
+    assert not torch.equal(y1, x1)
+    torch.testing.assert_close(back1, x1, rtol=0, atol=1e-12)
+    torch.testing.assert_close(back2, x2, rtol=0, atol=1e-12)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(spec=SPECS, sides=SHAPES, batch=st.integers(1, 2), count=st.integers(1, 4))
+def test_a_stage_has_the_same_gradients(spec, sides, batch, count):
+    blocks = _blocks(spec, count)
+    x = torch.randn(batch, spec.base_channels, *sides, dtype=torch.float64)
+    weight = torch.randn_like(x)
+    results = []
+    for name in ("plain", "checkpoint", "reversible"):
+        leaf = x.clone().requires_grad_()
+        y = get_strategy(name).run(list(blocks), leaf)
+        results.append((y, *torch.autograd.grad((y * weight).sum(), [leaf, *blocks.parameters()])))
+        assert torch.equal(leaf, x), "a strategy leaves its input as it is"
+    for result in results[1:]:
+        for actual, expected in zip(result, results[0], strict=True):
+            scale = max(1.0, expected.abs().max().item())
+            assert (actual - expected).abs().max().item() <= 1e-9 * scale
