@@ -28,6 +28,11 @@ def err() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def note(sentence: str) -> None:
+    """Tell what the user should know beside the result."""
+    err().print(Text(f"Note: {sentence}", style="yellow"), soft_wrap=True)
+
+
 def print_json(document: Any) -> None:
     """Write one JSON document; records become objects."""
     typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())

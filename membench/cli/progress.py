@@ -59,8 +59,9 @@ class Display:
             case SearchFinished():
                 del self._running[event.position]
                 self._bar.advance(self._total)
-                self._console.print(ending(self._names[event.position], event.result), soft_wrap=not self._live)
         self._refresh()
+        if isinstance(event, SearchFinished):
+            self._console.print(ending(self._names[event.position], event.result), soft_wrap=not self._live)
 
     def _refresh(self) -> None:
         if self._live:
@@ -96,7 +97,7 @@ class _Running:
             f"trying {self.value}",
         ]
         state = ", ".join(word for word in words if word)
-        return Text.assemble(self.name, "  ", (state, "dim"), (f"  {len(self._points)} probes", "dim"))
+        return Text.assemble(self.name, "  ", (state, "dim"))
 
 
 def ending(name: str, result: SearchResult) -> Text:
@@ -110,7 +111,7 @@ def ending(name: str, result: SearchResult) -> Text:
     edge = f"{pretty_value(unfit.value)} does not" if unfit else "the axis ends there"
     words = ", ".join(word for word in (peak, edge) if word)
     mark = ("✓ ", "bold green") if fit else ("✗ ", "bold yellow")
-    return Text.assemble(mark, name, "  ", words, (f"  {len(result.probes)} probes", "dim"))
+    return Text.assemble(mark, name, "  ", words)
 
 
 def search_names(searches: Sequence[SearchSpec]) -> list[str]:

@@ -94,6 +94,12 @@ def _ratio_to_plain(result: SearchResult, results: Sequence[SearchResult]) -> fl
 def _table(results: Sequence[SearchResult]) -> Table:
     from membench.report.words import axis_title, pretty_bytes, pretty_ratio, pretty_value
 
+    def largest(result: SearchResult) -> str:
+        if result.largest_fit is None:
+            return "–"
+        bound = "≥ " if result.limit_reached or not result.certified else ""
+        return bound + pretty_value(result.largest_fit.value)
+
     table = plain_table(
         axis_title(results[0].search.axis),
         *("Largest that fits", "Peak reserved", "Smallest that does not", "Probes", "Ratio to plain"),
@@ -102,7 +108,7 @@ def _table(results: Sequence[SearchResult]) -> Table:
         fit, unfit = result.largest_fit, result.smallest_unfit
         table.add_row(
             result.search.probe.variant,
-            pretty_value(fit.value) if fit else "–",
+            largest(result),
             pretty_bytes(fit.measurement.peak_reserved_bytes if fit else None),
             pretty_value(unfit.value) if unfit else "–",
             str(len(result.probes)),

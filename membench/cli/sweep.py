@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from membench.cli.options import DeviceName, Json
-from membench.cli.output import err, out, print_json
+from membench.cli.output import err, note, out, print_json
 from membench.cli.words import device_words
 from membench.device import Device, default_device, resolve
 from membench.errors import UsageError
@@ -48,7 +48,8 @@ def sweep(
     Exit code: 0 done, 1 a probe failed or results cannot be written, 2 bad usage, 130 stopped by Ctrl-C.
     """
     chosen = load_preset(preset)
-    target = resolve(device or (default_device() if default_device() == "cuda" else chosen.device))
+    default = default_device()
+    target = resolve(device or (default if default == "cuda" else chosen.device))
     budgets = [parse_bytes(size) for size in budget or ()]
     planned = plan(
         chosen,
@@ -97,6 +98,8 @@ def _affordable(planned: Plan, device: Device) -> Plan:
     for search in planned.searches:
         device.check_budget(search.probe.budget)
     kept = tuple(study for study in planned.sensitivity if (study.probe.budget or 0) <= device.usable_bytes)
+    if left_out := len(planned.sensitivity) - len(kept):
+        note(f"{left_out} studies are left out: their budget is more than {device.info.name} offers")
     return msgspec.structs.replace(planned, sensitivity=kept)
 
 
@@ -132,4 +135,4 @@ def _announce(planned: Plan, device: Device, jobs: int, store: Store) -> None:
     )
     console.print(Text(device_words(device)), soft_wrap=True)
     for notice in store.notices:
-        console.print(Text(f"Note: {notice}", style="yellow"), soft_wrap=True)
+        note(notice)
