@@ -5,10 +5,6 @@ from pathlib import Path
 
 from membench.errors import MembenchError, UsageError
 from membench.report.data import report_rows
-from membench.report.figures import report_figures
-from membench.report.figures.style import render
-from membench.report.page import page_html
-from membench.report.tables import claims_json, probes_csv, searches_csv
 from membench.store import write_whole
 from membench.sweep import SweepResult, claims
 
@@ -35,6 +31,12 @@ def write_report(result: SweepResult, out: Path) -> tuple[Path, ...]:
 
 
 def _contents(result: SweepResult) -> dict[str, bytes]:
+    # pandas and matplotlib take a second to import, which a command that only prints a summary does not have.
+    from membench.report.figures import report_figures
+    from membench.report.figures.style import render
+    from membench.report.page import page_html
+    from membench.report.tables import claims_json, probes_csv, searches_csv
+
     rows, verdicts = report_rows(result), claims(result)
     figures = report_figures(rows, verdicts)
     drawings = {figure.name: render(figure.figure, "svg") for figure in figures}
