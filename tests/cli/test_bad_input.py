@@ -1,0 +1,112 @@
+"""Whatever is wrong with a request, the answer is one line that says so, and the exit code tells whose fault it is."""
+
+from pathlib import Path
+
+import pytest
+from running import Run
+
+from membench.device import real
+from membench.spec import ProbeSpec
+
+REFUSED = {
+    "measure --budget 0": "'0' is less than one byte",
+    "measure --budget lots": "'lots' is not a size in bytes",
+    "measure --device t4-16gb --budget 16GiB": "budget 16.00 GiB is larger than what t4-16gb offers, 14.43 GiB",
+    "measure --volume 100": "4 stages need every side to be a multiple of 8 voxels",
+    "measure --volume 1x2": "'1x2' is not a volume",
+    "measure --base-channels 20": "8 norm groups do not divide the two halves of the 20 channels of stage 1",
+    "measure --device a100": "could be a100-40gb, a100-80gb",
+    "measure --device a100-45gb": "near names: a100-40gb",
+    "measure --steps 1": "steps must be at least 2",
+    "measure --steps two": "--steps",
+    "measure --precision fp8": "'fp8' is not one of 'fp32', 'bf16', 'fp16'",
+    "measure --frobnicate": "no such option: --frobnicate",
+    "measure extra": "unexpected extra argument",
+    "search": "--axis",
+    "search --axis depth": "'depth' is not one of 'volume', 'stages', 'blocks', 'channels', 'batch'",
+    "search --axis volume --ratio 1:1": "'1:1' is not a ratio",
+    "search --axis volume --limit 4": "the limit of 4 on axis volume is below its first value, 8",
+    "search --axis volume --start 0": "the start on axis volume must be at least 1",
+    "sweep --preset nothing": "there is no preset 'nothing'; choose paper, quick",
+    "sweep --preset quick --axis batch": "the preset does not search axis 'batch'",
+    "sweep --preset quick --budget 41GiB": "budget 41.00 GiB is larger than what a100-40gb offers",
+    "sweep --preset quick --jobs 0": "jobs must be at least 1",
+    "report": "missing argument",
+    "nonsense": "no such command 'nonsense'",
+}
+
+
+@pytest.mark.parametrize(("arguments", "reason"), REFUSED.items())
+def test_bad_usage_is_one_line_and_exit_code_2(
+    cli: Run, probes: list[ProbeSpec], arguments: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = cli(*arguments.split())
+    assert ended.code == 2
+    assert ended.out == ""
+    assert ended.err.startswith("membench: ")
+    assert ended.err.count("\n") == 1
+    assert reason.lower() in ended.err.lower()
+    assert probes == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_an_unknown_strategy_is_bad_usage(program: Run) -> None:
+    ended = program("measure", "--strategy", "magic", "--device", "a100-40gb", "--json")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("membench: there is no strategy 'magic'; choose from plain, checkpoint, reversible")
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("field", ["titel = 1", "[probe]\nstep = 2", "[[search]]\naxis = 'depth'"])
+def test_an_unknown_field_of_a_preset_is_named(cli: Run, tmp_path: Path, field: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        f'title = "x"\ndevice = "a100-40gb"\nbudgets = ["1GiB"]\nvariant = [{{ strategy = "plain" }}]\n{field}\n'
+    )
+    ended = cli("sweep", "--preset", str(file))
+    assert ended.code == 2
+    assert ended.err.startswith(f"membench: preset {file}: ")
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("build", ["cuda: Optional[str] = None", "cuda: Optional[str] = '12.8'"])
+def test_a_torch_that_cannot_be_used_says_what_to_install(program: Run, tmp_path: Path, build: str) -> None:
+    torch = tmp_path / "torch"
+    torch.mkdir()
+    (torch / "__init__.py").touch()
+    (torch / "version.py").write_text(build + "\n")
+    if "12.8" in build:
+        (torch / "lib").mkdir()
+        (torch / "lib" / "libtorch_cuda.so").touch()
+    for command in ("measure", "doctor", "sweep"):
+        ended = program(command, *(["--device", "a100-40gb"] if command != "doctor" else []), PYTHONPATH=str(tmp_path))
+        assert ended.code == 1
+        assert "pip install" in ended.out + ended.err
+        assert "Traceback" not in ended.err
+
+
+def test_a_gpu_that_is_not_there(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(real, "gpus", lambda: ())
+    ended = cli("measure", "--device", "cuda")
+    assert ended.code == 1
+    assert ended.err.startswith("membench: no NVIDIA GPU was found on this machine; choose an emulated card")
+
+
+def test_many_jobs_on_one_real_gpu_are_refused(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(real, "gpus", lambda: (real.Gpu("Some GPU", 80 * 2**30, "9.0", 132),))
+    ended = cli("sweep", "--preset", "quick", "--jobs", "2")
+    assert ended.code == 2
+    assert "one at a time" in ended.err
+
+
+@pytest.mark.parametrize("command", ["sweep --preset quick --out", "report"])
+def test_a_folder_that_is_none(cli: Run, probes: list[ProbeSpec], tmp_path: Path, command: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    ended = cli(*command.split(), str(file / "out"))
+    assert ended.code == 1
+    assert ended.err.startswith("membench: ")
+    assert ended.err.count("\n") == 1
+    assert str(file) in ended.err
