@@ -91,7 +91,7 @@ class _Edge:
         return low - 1 if low > 1 and low - 1 not in self.points else None
 
     def _beyond(self, low: int) -> int:
-        guess = self._guess(low)
+        guess = self._guess(low, self.axis.last + 1)
         if guess is None:
             guess = 2 * low
         elif guess <= low or self._guesses > GUESSES:
@@ -100,7 +100,7 @@ class _Edge:
 
     def _between(self, low: int, high: int) -> int:
         middle = (low + high) // 2
-        guess = self._guess(low)
+        guess = self._guess(low, high)
         if guess is None or self._guesses > GUESSES:
             return middle
         if guess >= high:
@@ -115,12 +115,13 @@ class _Edge:
         self._step *= 2
         return stride
 
-    def _guess(self, low: int) -> int | None:
+    def _guess(self, low: int, high: int) -> int | None:
         """The number of the last value that is expected to fit; None when no peak or no budget is known.
 
         Allocated peaks grow smoothly, while the reserved ones, which the budget limits, do not: so the former are
-        extrapolated, to the share of the budget that they had of the reserved peak at ``low``. The allocator gives
-        back what it does not need before it fails; where that share leaves nothing above ``low``, all of it is tried.
+        extrapolated, to the share of the budget that they had of the reserved peak at ``low``. As the allocator gives
+        back what it does not need before it fails, that guess is ``safe``, and all of the budget is the ``most``. The
+        safe one is worth a probe where it is half the way, since only a probe that fits tells a peak.
         """
         if low == 0 or self.axis.search.axis == "stages":
             return None
@@ -132,8 +133,10 @@ class _Edge:
             return None
         share = min(1.0, best.peak_allocated_bytes / best.peak_reserved_bytes)
         quadratic = self.axis.search.axis == "channels"
-        guesses = (predict(peaks, limit, quadratic=quadratic) for limit in (budget * share, budget))
-        return next((index for guess in guesses if (index := self.axis.index_at(guess)) > low), low)
+        safe, most = (
+            self.axis.index_at(predict(peaks, limit, quadratic=quadratic)) for limit in (budget * share, budget)
+        )
+        return safe if 2 * (safe - low) >= min(most, high) - low else most
 
     def result(self, *, finished: bool) -> SearchResult:
         low, high = self.low, self.high
