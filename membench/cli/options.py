@@ -44,7 +44,7 @@ HELP = {
     "dropout": "Probability of dropping a channel in each block.",
     "volume": "Voxels of the input; one number is a cube.",
     "batch": "Samples in a step.",
-    "strategy": "How activations are kept: plain, checkpoint, reversible.",
+    "strategy": "How activations are kept, such as plain, checkpoint or reversible.",
     "precision": "fp32, or autocast to bf16 or fp16.",
     "tf32": "Allow TF32 in fp32 convolutions and products, or forbid it.",
     "optimizer": "Optimizer, with its states.",

@@ -3,6 +3,7 @@
 Imports the report's words, which load pandas: import it inside a command.
 """
 
+import threading
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -34,19 +35,39 @@ class Display:
             BarColumn(24), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console
         )
         self._total = self._bar.add_task("searches", total=len(searches))
-        self._live = Live(console=console, transient=True) if console.is_terminal else None
+        # Rich's own refreshing thread and a print at the same moment can both move the cursor: one lock is for both.
+        self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
 
     def __enter__(self) -> Self:
+        self._update()
         if self._live:
             self._live.start()
-        self._refresh()
+            self._ticker.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._ended.set()
         if self._live:
+            self._ticker.join()
             self._live.stop()
 
     def __call__(self, event: Event) -> None:
+        with self._lock:
+            self._take(event)
+            self._update()
+            if isinstance(event, SearchFinished):
+                line = ending(self._names[event.position], event.result)
+                self._console.print(line, soft_wrap=not self._live)
+
+    def _tick(self) -> None:
+        while self._live and not self._ended.wait(0.1):
+            with self._lock:
+                self._live.refresh()
+
+    def _take(self, event: Event) -> None:
         match event:
             case SearchStarted():
                 self._running[event.position] = _Running(self._names[event.position])
@@ -59,11 +80,8 @@ class Display:
             case SearchFinished():
                 del self._running[event.position]
                 self._bar.advance(self._total)
-        self._refresh()
-        if isinstance(event, SearchFinished):
-            self._console.print(ending(self._names[event.position], event.result), soft_wrap=not self._live)
 
-    def _refresh(self) -> None:
+    def _update(self) -> None:
         if self._live:
             reused = f" ({self._reused} already known)" if self._reused else ""
             self._bar.update(self._total, description=f"searches, {self._measured} probes{reused}")

@@ -18,7 +18,7 @@ from membench.sweep import Event, ProbeFinished, ProbeStarted, SearchFinished, S
 
 Strategies = Annotated[
     list[str],
-    typer.Option(help="How activations are kept: plain, checkpoint, reversible. Repeat it to compare them."),
+    typer.Option(help="How activations are kept, such as plain or reversible; repeat it to compare."),
 ]
 
 DEFAULT_STRATEGIES = [ProbeSpec().strategy]

@@ -81,10 +81,10 @@ def _sweep(planned: Plan, device: Device, jobs: int, folder: Path) -> tuple[Swee
     from membench.cli.progress import Display
     from membench.report import write_report
 
-    with Store(folder) as store, Prober(device) as first:
+    with Store(folder) as store:
         _announce(planned, device, jobs, store)
-        provenance = Provenance(device=device.info, versions=first.versions)
-        with Display(err(), planned.all_searches) as display:
+        with Display(err(), planned.all_searches) as display, Prober(device) as first:
+            provenance = Provenance(device=device.info, versions=first.versions)
             result = run(planned, store, provenance, _openings(first, device), jobs=jobs, on_event=display)
         return result, write_report(result, folder)
 
@@ -99,7 +99,7 @@ def _affordable(planned: Plan, device: Device) -> Plan:
         device.check_budget(search.probe.budget)
     kept = tuple(study for study in planned.sensitivity if (study.probe.budget or 0) <= device.usable_bytes)
     if left_out := len(planned.sensitivity) - len(kept):
-        note(f"{left_out} studies are left out: their budget is more than {device.info.name} offers")
+        note(f"studies left out, because {device.info.name} does not have their budget: {left_out}")
     return msgspec.structs.replace(planned, sensitivity=kept)
 
 

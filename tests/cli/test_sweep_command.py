@@ -105,7 +105,7 @@ def test_the_command_line_overrides_the_preset(cli: Run, probes: list[ProbeSpec]
     assert {probe.strategy for probe in probes} == {"reversible"}
     assert {(probe.budget or 0) >> 20 for probe in probes} == {32, 48, 64}
     # The T4 has less than the 15 GiB of one study.
-    assert "Note: 1 studies are left out" in ended.err
+    assert "Note: studies left out, because t4-16gb does not have their budget: 1" in ended.err
 
 
 def test_a_cut_results_file_loses_nothing_whole(cli: Run, probes: list[ProbeSpec], preset: str, tmp_path: Path) -> None:
