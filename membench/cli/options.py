@@ -14,16 +14,6 @@ from membench.spec import NetworkSpec, ProbeSpec
 from membench.units import format_volume, parse_bytes, parse_volume
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on standard output.")]
-DeviceName = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        metavar="NAME",
-        help="A card of the catalog (membench devices), or cuda, cuda:N for a GPU of this machine.",
-        show_default="the GPU of this machine, else a100-40gb",
-    ),
-]
-
 HELP = {
     "in_channels": "Modalities of the input.",
     "out_channels": "Regions of the output.",
@@ -67,6 +57,10 @@ _DEFAULTS_IN_WORDS = {
     "max_channels": "no limit",
     "allocator": "none",
 }
+DeviceName = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help=HELP["device"], show_default=_DEFAULTS_IN_WORDS["device"]),
+]
 _FIRST = ("device", "budget", "strategy", "volume")
 
 

@@ -56,8 +56,8 @@ def facts(pairs: Iterable[tuple[str, str | Text]]) -> Table:
 
 def plain_table(name: str, *numbers: str, title: str | None = None) -> Table:
     """A table without lines: one column of names, and columns of numbers."""
-    table = Table(box=None, header_style="bold", pad_edge=False, title=title, title_justify="left")
-    table.add_column(name)
+    table = Table(box=None, header_style="dim", pad_edge=False, title=title, title_justify="left", title_style="bold")
+    table.add_column(name, no_wrap=True)
     for heading in numbers:
         table.add_column(heading, justify="right")
     return table

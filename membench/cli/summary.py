@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -57,22 +57,21 @@ def _page_first(files: Sequence[Path]) -> list[Path]:
     return sorted(files, key=lambda path: path.name != "index.html")
 
 
-def _tables(result: SweepResult) -> Iterator[Table]:
+def _tables(result: SweepResult) -> Iterator[Group]:
     for (axis, budget), rows in itertools.groupby(summary_rows(result), key=lambda row: (row.axis, row.budget)):
-        table = plain_table(
-            f"{axis}, {budget}",
-            *("Largest that trains", "Peak reserved", "Probes"),
-            *(f"Ratio to {baseline}" for baseline in result.plan.baselines),
-        )
+        ratios_to = (f"× {baseline}" for baseline in result.plan.baselines)
+        table = plain_table("Strategy", "Largest fit", "Reserved", "Probes", *ratios_to, title=f"{axis}, {budget}")
+        notes = []
         for row in rows:
-            table.add_row(row.variant, row.largest, row.peak_reserved, str(row.probes), *row.ratios.values())
+            against = (text.removesuffix("×") for text in row.ratios.values())
+            table.add_row(row.variant, row.largest, row.peak_reserved, str(row.probes), *against)
             if row.note:
-                table.add_row(Text(f"  {row.note}", style="yellow"))
-        yield table
+                notes.append(Text(f"{row.variant}: {row.note}", style="yellow"))
+        yield Group(table, *notes)
 
 
 def _claims(found: Sequence[Claim]) -> Table:
-    table = plain_table("Claim of the paper", "Paper", "Measured")
+    table = plain_table("Claim", "Paper", "Measured")
     table.add_column("Verdict")
     table.add_column("Rests on")
     for claim in found:
