@@ -6,6 +6,8 @@ from collections.abc import Sequence
 # Peaks are whole segments of the caching allocator and change with library plans; a slope between two of them is
 # uncertain by this much. Erring towards a steeper slope keeps the guess where a probe fits and so tells us a peak.
 NOISE_BYTES = 16 * 1024**2
+# Peaks whose extents are closer than this say little about the slope.
+APART = 0.75
 
 Peak = tuple[int, int]
 
@@ -18,12 +20,23 @@ def predict(peaks: Sequence[Peak], budget: float, *, quadratic: bool) -> float:
     as steep as it can be. The part of the peak that does not grow is never negative, so the line beyond the last peak
     is at most as steep as the proportional one.
     """
-    ordered = sorted(peaks)
+    ordered = _apart(sorted(peaks))
     if not quadratic:
         return _on_line(ordered, budget)
     if len(ordered) < 3:
         return math.sqrt(_on_line([(extent**2, peak) for extent, peak in ordered], budget))
     return _on_parabola(ordered[-3:], budget)
+
+
+def _apart(ordered: Sequence[Peak]) -> Sequence[Peak]:
+    """The last peak and those well below it: between neighbours, a change of a plan outweighs the growth."""
+    kept = [ordered[-1]]
+    for peak in reversed(ordered):
+        if peak[0] <= APART * kept[-1][0]:
+            kept.append(peak)
+    if len(kept) == 1 < len(ordered):
+        kept.append(ordered[0])
+    return kept[::-1]
 
 
 def _on_line(ordered: Sequence[Peak], budget: float) -> float:

@@ -17,7 +17,9 @@ from membench.sweep.plan import Plan
 from membench.sweep.result import SweepResult, assemble, save
 
 Probe = Callable[[ProbeSpec], Measurement]
+# Leaving it, from any thread, must end the probe that is under way.
 OpenProbe = Callable[[], AbstractContextManager[Probe]]
+DECIDED = ("fits", "oom")
 
 
 class SearchStarted(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +65,8 @@ def run(
 
     Measurements that fit or are out of memory are reused from the store where the provenance is the same; a probe
     that failed is tried again. ``on_event`` is called from the calling thread only. Neither the set of probes nor the
-    result depends on ``jobs`` or on which worker is faster. On KeyboardInterrupt, and on any error, the workers finish
-    the probes that they are at, all that was measured is on disk, and the exception is raised again.
+    result depends on ``jobs`` or on which worker is faster. On KeyboardInterrupt, and on any error, the probes
+    under way are ended, all that was measured is on disk, the workers are gone, and the exception is raised again.
 
     Raises:
         MembenchError: the results cannot be written.
@@ -86,8 +88,10 @@ def run(
             if isinstance(event, SearchFinished):
                 results[event.position] = event.result
             on_event(event)
+    except BaseException:
+        crew.abort()
+        raise
     finally:
-        crew.stopped.set()
         for thread in threads:
             if thread.ident is not None:
                 thread.join()
@@ -100,6 +104,7 @@ class _Crew:
     def __init__(self, plan: Plan, store: Store, provenance: Provenance, open_probe: OpenProbe) -> None:
         self.events: queue.SimpleQueue[Event | BaseException] = queue.SimpleQueue()
         self.stopped = threading.Event()
+        self._stacks: list[ExitStack] = []
         self._store = store
         self._provenance = provenance
         self._open_probe = open_probe
@@ -113,6 +118,7 @@ class _Crew:
         """One worker, until nothing is left to do. Its probe is opened when a probe has to run, not before."""
         try:
             with ExitStack() as stack:
+                self._stacks.append(stack)
                 worker = _Worker(self, stack)
                 while not self.stopped.is_set():
                     position, search = self._todo.get_nowait()
@@ -122,9 +128,15 @@ class _Crew:
         except BaseException as error:
             self.events.put(error)
 
+    def abort(self) -> None:
+        """End the probes under way and let the workers run out."""
+        self.stopped.set()
+        for stack in self._stacks:
+            stack.close()
+
     def known(self, spec: ProbeSpec) -> Measurement | None:
         measurement = self._store.get(spec, self._provenance)
-        return measurement if measurement is not None and measurement.status in ("fits", "oom") else None
+        return measurement if measurement is not None and measurement.status in DECIDED else None
 
     @contextmanager
     def alone(self, spec: ProbeSpec) -> Iterator[None]:
@@ -162,13 +174,17 @@ class _Worker:
                     return None
                 self._crew.events.put(ProbeStarted(position=position, candidate=candidate))
                 measurement = self._measure(candidate.spec)
+                if measurement is None:
+                    return None
         point = Point(value=candidate.value, extent=candidate.extent, measurement=measurement)
         self._crew.events.put(ProbeFinished(position=position, point=point, reused=reused))
         return measurement
 
-    def _measure(self, spec: ProbeSpec) -> Measurement:
+    def _measure(self, spec: ProbeSpec) -> Measurement | None:
         if self._probe is None:
             self._probe = self._crew.open(self._stack)
         measurement = self._probe(spec)
+        if self._crew.stopped.is_set() and measurement.status not in DECIDED:
+            return None  # it was ended, and did not fail
         self._crew.keep(measurement)
         return measurement

@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from peaks import BUDGET, Peak, amount, peak_probe, realistic, status_search
+from peaks import BUDGET, Peak, amount, peak_probe, realistic, realistic_edge, status_search
 
 from membench.result import Measurement, SearchResult
 from membench.search import search
@@ -42,11 +42,16 @@ def check_certificate(result: SearchResult, limit: int) -> None:
 
 
 @settings(max_examples=400, derandomize=True)
-@given(st.sampled_from(["volume", "blocks", "channels", "batch"]), st.integers(0, 10**9))
-def test_realistic_peaks_take_at_most_eight_probes(axis, seed):
+@given(
+    axis=st.sampled_from(["volume", "blocks", "channels", "batch"]),
+    seed=st.integers(0, 10**9),
+    started=st.none() | st.floats(0.3, 1.0),
+)
+def test_realistic_peaks_take_at_most_eight_probes(axis, seed, started):
+    """From the axis's own start, and from one that a preset chose on the way to the edge."""
     peaks = realistic(axis, seed)
-    probe = ProbeSpec(budget=BUDGET)
-    result = search(SearchSpec(axis=axis, probe=probe), peak_probe(axis, peaks))
+    start = None if started is None else max(1, int(started * realistic_edge(axis, seed)))
+    result = search(SearchSpec(axis=axis, probe=ProbeSpec(budget=BUDGET), start=start), peak_probe(axis, peaks))
 
     fit, unfit = result.largest_fit, result.smallest_unfit
     assert len(result.probes) <= 8, values(result)

@@ -79,7 +79,7 @@ class FakeDevice:
         if self.failing(spec):
             return Measurement(spec=spec, status="crashed", message="killed by signal 11")
         allocated = needed(spec)
-        reserved = int(allocated * 1.03) // (2 * MIB) * 2 * MIB
+        reserved = int(allocated * 1.005) // (2 * MIB) * 2 * MIB
         if reserved > spec.budget:
             return found
         return msgspec.structs.replace(
