@@ -10,7 +10,7 @@ from torch.nn.functional import conv3d
 
 from membench.errors import UsageError
 from membench.models.blocks import Block, make_block
-from membench.models.strategies import Strategy, get_strategy
+from membench.models.strategies import NetworkStrategy, Strategy, get_strategy
 from membench.spec import NetworkSpec
 
 
@@ -77,6 +77,7 @@ class UNet3d(nn.Module):
         self.skip = nn.ModuleList(SumSkip() if network.skip == "sum" else ConcatSkip(fine) for fine, _ in steps)
         self.decoder = nn.ModuleList(Stage(network, fine) for fine, _ in steps)
         self.head = nn.Conv3d(widths[0], network.out_channels, 1)
+        self._whole: NetworkStrategy | None = None
 
     def stages(self) -> Iterator[Stage]:
         """All stages in the order in which they run."""
@@ -92,6 +93,7 @@ class UNet3d(nn.Module):
         chosen.check(self.network)
         for stage in self.stages():
             stage.strategy = chosen
+        self._whole = chosen if isinstance(chosen, NetworkStrategy) else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the logits.
@@ -100,6 +102,10 @@ class UNet3d(nn.Module):
             UsageError: x does not have the network's input channels, or the stages do not divide its volume.
         """
         self._check(x)
+        logits = self._whole.run_network(self, x) if self._whole else None
+        return self._run_stages(x) if logits is None else logits
+
+    def _run_stages(self, x: Tensor) -> Tensor:
         skips: list[Tensor] = []
         x = self.stem(x)
         for stage, down in zip(self.encoder, self.down, strict=False):

@@ -1,16 +1,20 @@
 """Memory strategies: which activations of a stage are kept, and which are computed again in the backward pass."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from membench.errors import UsageError
 from membench.models.blocks import Block
+from membench.models.strategies.chain import ReversibleSliced
 from membench.models.strategies.checkpoint import Checkpoint
 from membench.models.strategies.plain import Plain
 from membench.models.strategies.reversible import Reversible
 from membench.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from membench.models.unet import UNet3d
 
 
 class Strategy(Protocol):
@@ -23,7 +27,20 @@ class Strategy(Protocol):
         """Apply one or more blocks in order to x (N, C, D, H, W), which must stay as it is; give the same shape."""
 
 
-_REGISTERED: dict[str, Strategy] = {"plain": Plain(), "checkpoint": Checkpoint(), "reversible": Reversible()}
+@runtime_checkable
+class NetworkStrategy(Strategy, Protocol):
+    """A strategy that can also take a whole network in hand, not only its stages one by one."""
+
+    def run_network(self, network: "UNet3d", x: Tensor) -> Tensor | None:
+        """Give the logits of x (N, C, D, H, W); None to have the stages run one by one."""
+
+
+_REGISTERED: dict[str, Strategy] = {
+    "plain": Plain(),
+    "checkpoint": Checkpoint(),
+    "reversible": Reversible(),
+    "reversible-sliced": ReversibleSliced(),
+}
 
 
 def strategies() -> tuple[str, ...]:
