@@ -26,6 +26,8 @@ A100 = DeviceInfo(
     multiprocessors=108,
 )
 VERSIONS = {"membench": "0.1.0", "torch": "2.14.1+cu130", "cuda": "13.0", "cudnn": "9.24.0", "python": "3.13.1"}
+DEPTH_VOLUME = (48, 48, 48)  # of the paper preset's search for the deepest network
+HOLE = (184, 184, 184)  # just below what is the largest reversible volume here, so that it is probed
 _KEPT = {"plain": 1.0, "checkpoint": 0.24, "reversible": 0.08}
 
 
@@ -89,11 +91,11 @@ def troubled_sweep() -> SweepResult:
     def outcome(spec: ProbeSpec) -> Status | None:
         if spec.network.coupling == "none":
             return "oom"
-        if spec.strategy == "checkpoint" and spec.network.base_channels > 64:
+        if spec.strategy == "checkpoint" and spec.network.base_channels > 128:
             return "crashed"
-        if spec.strategy == "reversible" and spec.volume == (128, 128, 128):
+        if spec.strategy == "reversible" and spec.volume == HOLE:
             return "oom"
-        return "fits" if spec.strategy == "reversible" and spec.network.base_channels == 64 else None
+        return "fits" if spec.strategy == "reversible" and spec.volume == DEPTH_VOLUME else None
 
     result = fake_sweep(World(outcome=outcome), replace(paper_plan(), sensitivity=()))
     stopped = replace(result.searches[-2], finished=False)
