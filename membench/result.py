@@ -29,8 +29,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     ``workspace_retries`` counts cuDNN plans given up because their workspace did not fit, ``device_to_host_reads``
     the copies from the device in the measured steps (on an emulated device they read zeros), ``modelled_calls`` the
     library calls answered by a model of membench's instead of by the library; a real device tells neither the reads nor
-    the largest workspace, which are None there. ``seconds`` is the wall time of the
-    whole probe and the only field that differs between two runs on an emulated device.
+    the largest workspace, which are None there. ``parameters`` is 0 where the network was not built. ``seconds`` is the
+    wall time of the whole probe and the only field that differs between two runs on an emulated device.
     """
 
     spec: ProbeSpec

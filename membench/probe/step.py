@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -37,11 +37,12 @@ def measure(spec: ProbeSpec) -> tuple[Measurement, EmulatorLog]:
     """
     if spec.allocator:
         os.environ["PYTORCH_CUDA_ALLOC_CONF"] = spec.allocator
-    status, message = _outcome(spec)
+    trained = _outcome(spec)
     log = read_log()
     if log.refused:
-        status, message = "error", f"the emulated device does not model {', '.join(log.refused)}"
-    return _result(spec, status, message, log), log
+        message = f"the emulated device does not model {', '.join(log.refused)}"
+        trained = trained._replace(status="error", message=message)
+    return _result(spec, trained, log), log
 
 
 def warm_up() -> None:
@@ -52,22 +53,33 @@ def warm_up() -> None:
     torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
 
 
-def _outcome(spec: ProbeSpec) -> tuple[Status, str]:
+class _Trained(NamedTuple):
+    status: Status
+    message: str
+    parameters: int
+
+
+def _outcome(spec: ProbeSpec) -> _Trained:
+    parameters = 0
     try:
-        _train(spec)
+        device = _prepare(spec)
+        network = build(spec.network, spec.strategy, device=device)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        _train(spec, network, device)
     except torch.OutOfMemoryError as error:
-        return "oom", _one_line(error)
+        return _Trained("oom", _one_line(error), parameters)
     except UsageError:
         raise
     except Exception as error:
         # cuDNN's plan search ends with this error when the workspace of every plan was refused by the allocator.
         if "unable to find an engine" in str(error) and _statistics().get("num_ooms", 0):
-            return "oom", _one_line(error)
-        return "error", f"{type(error).__name__}: {_one_line(error)}"
-    return "fits", ""
+            return _Trained("oom", _one_line(error), parameters)
+        return _Trained("error", f"{type(error).__name__}: {_one_line(error)}", parameters)
+    return _Trained("fits", "", parameters)
 
 
-def _train(spec: ProbeSpec) -> None:
+def _prepare(spec: ProbeSpec) -> torch.device:
+    """Put the probe's settings into effect; returns the device to use."""
     device = torch.device(spec.device if spec.device.startswith("cuda") else "cuda:0")
     torch.cuda.set_device(device)
     if spec.budget is not None:
@@ -75,7 +87,10 @@ def _train(spec: ProbeSpec) -> None:
     if spec.tf32 is not None:
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = spec.tf32
     torch.manual_seed(0)
-    network = build(spec.network, spec.strategy, device=device)
+    return device
+
+
+def _train(spec: ProbeSpec, network: torch.nn.Module, device: torch.device) -> None:
     optimizer = _optimizer(spec, network)
     scaler = torch.amp.GradScaler("cuda", enabled=spec.precision == "fp16")
     images = torch.randn(spec.batch, spec.network.in_channels, *spec.volume, device=device)
@@ -84,7 +99,7 @@ def _train(spec: ProbeSpec) -> None:
     for _ in range(spec.steps):
         with _autocast(spec):
             loss = segmentation_loss(network(images), target)
-        scaler.scale(loss).backward()
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
@@ -118,21 +133,22 @@ def _statistics() -> dict[str, int]:
     return torch.cuda.memory_stats() if torch.cuda.is_initialized() else {}  # type: ignore[no-untyped-call]
 
 
-def _result(spec: ProbeSpec, status: Status, message: str, log: EmulatorLog) -> Measurement:
+def _result(spec: ProbeSpec, trained: _Trained, log: EmulatorLog) -> Measurement:
     counted = _statistics()
     return Measurement(
         spec=spec,
-        status=status,
-        message=message,
+        status=trained.status,
+        message=trained.message,
         peak_allocated_bytes=counted.get("allocated_bytes.all.peak", 0),
         peak_reserved_bytes=counted.get("reserved_bytes.all.peak", 0),
         peak_requested_bytes=counted.get("requested_bytes.all.peak", 0),
         largest_workspace_bytes=log.largest_workspace_bytes,
         allocator_retries=counted.get("num_alloc_retries", 0),
-        workspace_retries=counted.get("num_ooms", 0) if status == "fits" else 0,
+        workspace_retries=counted.get("num_ooms", 0) if trained.status == "fits" else 0,
         device_to_host_reads=log.device_to_host_reads,
         unmodelled_calls=log.refused,
         modelled_calls=log.modelled,
+        parameters=trained.parameters,
         versions=library_versions(),
     )
 

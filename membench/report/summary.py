@@ -3,7 +3,7 @@
 import msgspec
 
 from membench.report.data import Row, report_rows
-from membench.report.words import axis_title, largest_text, pretty_bytes, ratio_text, short_bytes
+from membench.report.words import axis_title, largest_text, pretty_bytes, pretty_parameters, ratio_text, short_bytes
 from membench.sweep import SweepResult
 
 
@@ -38,7 +38,7 @@ def summary_row(row: Row) -> SummaryRow:
         largest=largest_text(row),
         ratios={compared.baseline: ratio_text(row, compared.ratio) for compared in row.ratios},
         peak_reserved=pretty_bytes(fit.measurement.peak_reserved_bytes if fit else None),
-        parameters=f"{fit.measurement.parameters:,}" if fit else "–",
+        parameters=pretty_parameters(fit.measurement) if fit else "–",
         probes=len(row.search.probes),
         note="; ".join(row.warnings),
     )

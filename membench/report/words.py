@@ -1,7 +1,7 @@
 """Axes, values and ratios in words that a reader meets in tables, figures and on the terminal."""
 
 from membench.report.data import Row
-from membench.result import AxisValue, Point
+from membench.result import AxisValue, Measurement, Point
 from membench.spec import SearchSpec
 from membench.units import format_bytes, format_volume
 
@@ -70,6 +70,11 @@ def pretty_ratio(ratio: float | None) -> str:
 
 def pretty_bytes(count: int | None) -> str:
     return "–" if count is None else format_bytes(count)
+
+
+def pretty_parameters(measurement: Measurement) -> str:
+    """``1,234,567``, or a dash where the probe ended before the network was built."""
+    return f"{measurement.parameters:,}" if measurement.parameters else "–"
 
 
 def short_bytes(count: int) -> str:

@@ -57,6 +57,7 @@ class FakeProber:
             peak_allocated_bytes=min(peak, budget),
             peak_reserved_bytes=min(peak, budget),
             peak_requested_bytes=min(peak, budget),
+            parameters=1_234_567,
             device=self.device.info,
             versions=self.versions,
         )

@@ -4,7 +4,8 @@ import shlex
 import pytest
 from running import Run
 
-from membench.spec import ProbeSpec
+from membench.models import parameter_count
+from membench.spec import NetworkSpec, ProbeSpec
 
 CONTRACT = shlex.split(
     "measure --device a100-40gb --budget 16GiB --strategy reversible --volume 128x128x128 --base-channels 32 "
@@ -25,6 +26,7 @@ def test_contract_on_the_emulated_device(program: Run) -> None:
     assert all(isinstance(found[name], int) for name in NUMBERS)
     assert 2**30 < found["peak_allocated_bytes"] <= found["peak_reserved_bytes"] <= 16 * 2**30
     assert found["unmodelled_calls"] == []
+    assert found["parameters"] == parameter_count(NetworkSpec())
     assert (found["device"]["name"], found["device"]["kind"]) == ("a100-40gb", "emulated")
     assert {"membench", "torch", "cuda", "cudnn", "python"} <= set(found["versions"])
     assert found.pop("seconds") > 0
@@ -40,6 +42,7 @@ def test_out_of_memory_is_exit_code_3(program: Run) -> None:
     assert found["status"] == "oom"
     assert found["peak_reserved_bytes"] <= 2**30
     assert "out of memory" in found["message"]
+    assert found["parameters"] == parameter_count(NetworkSpec())
 
 
 def test_people_read_verdict_peaks_and_what_ran(cli: Run, probes: list[ProbeSpec]) -> None:
@@ -49,6 +52,7 @@ def test_people_read_verdict_peaks_and_what_ran(cli: Run, probes: list[ProbeSpec
     assert "Peak reserved" in ended.out
     assert "2.00 GiB (2,147,483,648 bytes), 50.0% of the budget" in ended.out
     assert "mbconv ×6, 4 stages × 2 blocks, 32-64-128-256 channels, coupled" in ended.out
+    assert "1,234,567 parameters" in " ".join(ended.out.replace("│", "").split())
     assert "emulated" in ended.out
     (asked,) = probes
     assert (asked.device, asked.volume, asked.batch) == ("a100-40gb", (64, 64, 64), 2)
