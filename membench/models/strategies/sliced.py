@@ -140,9 +140,10 @@ class SlicedBottleneck:
     def _differentiate(self, part: _Part, x: Tensor, gradient: Tensor, d_x: Tensor) -> tuple[Tensor, ...]:
         """One slice: compute it again, then take the gradient back through it, freeing each tensor at its last use."""
         flat, flat_gradient = x.flatten(2), gradient.flatten(2)
-        expanded = self._expand(part, flat, x)
-        first, first_statistics = self._activated(expanded, part, self.norm, part.expand_scale, part.expand_shift)
-        del expanded  # computed again when it is needed: a product is cheaper than a slice held all the while
+        # The expansion is not kept but computed again below: a product is cheaper than a slice held all the while.
+        first, first_statistics = self._activated(
+            self._expand(part, flat, x), part, self.norm, part.expand_scale, part.expand_shift
+        )
         second = self._convolve(part, first)
         hidden, second_statistics = self._activated(
             second, part, self.second_norm, part.depthwise_scale, part.depthwise_shift
@@ -193,10 +194,11 @@ class SlicedBottleneck:
     @staticmethod
     def _activated(x: Tensor, part: _Part, norm: nn.GroupNorm, scale: Tensor, shift: Tensor) -> tuple[Tensor, _Normed]:
         batch, channels = x.shape[:2]
-        y, mean, rstd = aten.native_group_norm(
-            x.to(scale.dtype), scale, shift, batch, channels, x.numel() // (batch * channels), part.groups, norm.eps
-        )
-        return relu_(y).to(x.dtype), _Normed(mean, rstd)
+        values, dtype = x.numel() // (batch * channels), x.dtype
+        x = x.to(scale.dtype)
+        y, mean, rstd = aten.native_group_norm(x, scale, shift, batch, channels, values, part.groups, norm.eps)
+        del x
+        return relu_(y).to(dtype), _Normed(mean, rstd)
 
 
 def _norm_backward(
