@@ -11,7 +11,7 @@ from membench.spec import ProbeSpec
 REFUSED = {
     "measure --budget 0": "'0' is less than one byte",
     "measure --budget lots": "'lots' is not a size in bytes",
-    "measure --device t4-16gb --budget 16GiB": "budget 16.00 GiB is larger than what t4-16gb offers, 14.43 GiB",
+    "measure --device t4-16gb --budget 16GiB": "budget 16.00 GiB is larger than what t4-16gb offers, 14.46 GiB",
     "measure --volume 100": "4 stages need every side to be a multiple of 8 voxels",
     "measure --volume 1x2": "'1x2' is not a volume",
     "measure --base-channels 20": "8 norm groups do not divide the two halves of the 20 channels of stage 1",

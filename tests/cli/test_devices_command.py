@@ -19,7 +19,7 @@ def test_every_card_is_listed(cli: Run) -> None:
 def test_table_for_people(cli: Run) -> None:
     lines = cli("devices").out.splitlines()
     (line,) = [line for line in lines if line.startswith("t4-16gb")]
-    assert line.split() == ["t4-16gb", "T4", "16", "GB", "14.56", "14.43", "7.5", "40"]
+    assert line.split() == ["t4-16gb", "T4", "16", "GB", "14.56", "14.46", "7.5", "40"]
 
 
 def test_a_gpu_of_this_machine_comes_first_and_is_the_default(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
