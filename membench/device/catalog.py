@@ -13,8 +13,8 @@ from membench.errors import UsageError
 class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A GPU as the CUDA runtime describes it. Sizes in bytes, clocks in kHz.
 
-    ``sources`` says where each figure is from. ``total_bytes`` is what the runtime reports as the device's memory; of it
-    ``context_bytes`` are taken by a CUDA context before a process has allocated anything.
+    ``sources`` says where each figure is from. ``total_bytes`` is what the runtime reports as the device's memory; of
+    it ``context_bytes`` are taken by a CUDA context before a process has allocated anything.
     """
 
     title: str
@@ -71,10 +71,10 @@ def find_card(name: str) -> tuple[str, Card]:
         return starting[0], cards[starting[0]]
     if starting:
         raise UsageError(f"device {name!r} could be {_listed(starting)}; write more of the name")
-    near = difflib.get_close_matches(wanted, cards, n=3, cutoff=0.4) or list(cards)
+    near = difflib.get_close_matches(wanted, cards, n=3, cutoff=0.2)
+    hint = f"; near names: {_listed(near)}" if near else ""
     raise UsageError(
-        f"device {name!r} is not in the catalog; near names: {_listed(near)} (membench devices lists all), "
-        "or cuda for the GPU of this machine"
+        f"device {name!r} is not in the catalog{hint} (membench devices lists all), or cuda for the GPU of this machine"
     )
 
 
