@@ -59,7 +59,12 @@ _DEFAULTS_IN_WORDS = {
 }
 DeviceName = Annotated[
     str | None,
-    typer.Option("--device", metavar="NAME", help=HELP["device"], show_default=_DEFAULTS_IN_WORDS["device"]),
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help=HELP["device"],
+        show_default=f"the preset's, else {_DEFAULTS_IN_WORDS['device']}",
+    ),
 ]
 _FIRST = ("device", "budget", "strategy", "volume")
 

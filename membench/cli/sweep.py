@@ -12,7 +12,7 @@ from rich.text import Text
 from membench.cli.options import DeviceName, Json
 from membench.cli.output import err, note, out, print_json
 from membench.cli.words import device_words
-from membench.device import Device, default_device, resolve
+from membench.device import Device, resolve
 from membench.errors import UsageError
 from membench.probe import Prober
 from membench.spec import AxisName
@@ -48,8 +48,7 @@ def sweep(
     Exit code: 0 done, 1 a probe failed or results cannot be written, 2 bad usage, 130 stopped by Ctrl-C.
     """
     chosen = load_preset(preset)
-    default = default_device()
-    target = resolve(device or (default if default == "cuda" else chosen.device))
+    target = resolve(device or chosen.device)
     budgets = [parse_bytes(size) for size in budget or ()]
     planned = plan(
         chosen,

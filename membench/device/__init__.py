@@ -8,7 +8,7 @@ from membench.device import emulated, real
 from membench.device.catalog import Card, catalog, find_card
 from membench.errors import MembenchError, UsageError
 from membench.result import DeviceInfo
-from membench.units import format_bytes
+from membench.units import GIB, format_bytes
 
 __all__ = ["Card", "Device", "catalog", "default_device", "find_card", "resolve"]
 
@@ -35,7 +35,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
         if budget is not None and budget > self.usable_bytes:
             raise UsageError(
                 f"budget {format_bytes(budget)} is larger than what {self.info.name} offers, "
-                f"{format_bytes(self.usable_bytes)} ({self.usable_bytes} bytes)"
+                f"{format_bytes(self.usable_bytes)} ({self.usable_bytes} bytes); "
+                f"give a smaller one, such as --budget {self.usable_bytes // GIB}GiB"
             )
 
 

@@ -55,6 +55,7 @@ def plan(
 ) -> Plan:
     """The searches of a preset; each choice that is given replaces the preset's. Budgets are in bytes.
 
+    ``device`` is a full name; where neither it nor the preset's is given, it is that of `ProbeSpec`.
     A strategy that the preset has keeps its variants; one that it does not have is added. Claims are those for which
     both variants and the axis are in the plan, at the first budget.
 
@@ -86,7 +87,7 @@ class _Planner:
         self.probe = ProbeSpec(
             network=preset.network,
             volume=parse_volume(preset.probe.volume),
-            device=device or preset.device,
+            device=device or preset.device or ProbeSpec().device,
             **settings,
         )
 

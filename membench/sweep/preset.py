@@ -77,11 +77,14 @@ class Sensitivity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All searches, claims and studies of a sweep. ``assumptions`` gives the reason for each value that is assumed."""
+    """All searches, claims and studies of a sweep. ``assumptions`` gives the reason for each value that is assumed.
+
+    Without a ``device`` the sweep is made on the default device of the machine.
+    """
 
     title: str
     description: str = ""
-    device: str
+    device: str | None = None
     budgets: tuple[str, ...]
     assumptions: dict[str, str] = {}
     network: NetworkSpec = NetworkSpec()

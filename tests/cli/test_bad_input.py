@@ -30,6 +30,8 @@ REFUSED = {
     "sweep --preset nothing": "there is no preset 'nothing'; choose paper, quick",
     "sweep --preset quick --axis batch": "the preset does not search axis 'batch'",
     "sweep --preset quick --budget 41GiB": "budget 41.00 GiB is larger than what a100-40gb offers",
+    "sweep --device t4-16gb": "larger than what t4-16gb offers, 14.46 GiB (15526985728 bytes); give a smaller one, "
+    "such as --budget 14GiB",
     "sweep --preset quick --jobs 0": "jobs must be at least 1",
     "report": "missing argument",
     "nonsense": "no such command 'nonsense'",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from running import Run, command
 
+from membench.device import real
 from membench.spec import ProbeSpec
 
 PRESET = """
@@ -106,6 +107,35 @@ def test_the_command_line_overrides_the_preset(cli: Run, probes: list[ProbeSpec]
     assert {(probe.budget or 0) >> 20 for probe in probes} == {32, 48, 64}
     # The T4 has less than the 15 GiB of one study.
     assert "Note: studies left out, because t4-16gb does not have their budget: 1" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("gpus", "in_preset", "given", "used"),
+    [
+        (0, None, None, "a100-40gb"),
+        (1, None, None, "cuda"),
+        (1, "t4-16gb", None, "t4-16gb"),
+        (1, "t4-16gb", "h100-80", "h100-80gb"),
+        (1, None, "cuda:0", "cuda"),
+    ],
+)
+def test_which_device_is_used(
+    cli: Run,
+    probes: list[ProbeSpec],
+    preset: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gpus: int,
+    in_preset: str | None,
+    given: str | None,
+    used: str,
+) -> None:
+    monkeypatch.setattr(real, "gpus", lambda: (real.Gpu("Some GPU", 80 * 2**30, "9.0", 132),) * gpus)
+    line = f'device = "{in_preset}"' if in_preset else ""
+    Path(preset).write_text(PRESET.replace('device = "a100-40gb"', line))
+    ended = cli("sweep", "--preset", preset, "--out", str(tmp_path / "out"), *(["--device", given] if given else []))
+    assert ended.code == 0, ended.err
+    assert {probe.device for probe in probes} == {used}
 
 
 def test_a_cut_results_file_loses_nothing_whole(cli: Run, probes: list[ProbeSpec], preset: str, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from membench.units import GIB
 PRESET = msgspec.convert(
     {
         "title": "three axes",
-        "device": "a100-40gb",
         "budgets": ["16GiB"],
         "network": {"norm_groups": 4},
         "variant": [
