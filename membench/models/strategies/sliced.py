@@ -101,11 +101,7 @@ class SlicedBottleneck:
         flat = x.flatten(2)
         projected = torch.zeros_like(flat, dtype=self.norm.weight.dtype)
         for part in self.parts:
-            first, _ = self._activated(
-                self._expand(part, flat, x), part, self.norm, part.expand_scale, part.expand_shift
-            )
-            second = self._convolve(part, first)
-            del first
+            second = self._convolve(part, self._first(part, flat, x)[0])
             hidden, _ = self._activated(second, part, self.second_norm, part.depthwise_scale, part.depthwise_shift)
             del second
             add_product(projected, part.project, hidden.flatten(2))
@@ -140,11 +136,9 @@ class SlicedBottleneck:
     def _differentiate(self, part: _Part, x: Tensor, gradient: Tensor, d_x: Tensor) -> tuple[Tensor, ...]:
         """One slice: compute it again, then take the gradient back through it, freeing each tensor at its last use."""
         flat, flat_gradient = x.flatten(2), gradient.flatten(2)
-        # The expansion is not kept but computed again below: a product is cheaper than a slice held all the while.
-        first, first_statistics = self._activated(
-            self._expand(part, flat, x), part, self.norm, part.expand_scale, part.expand_shift
-        )
-        second = self._convolve(part, first)
+        # What leads to the depthwise convolution is not kept but computed again: a product of few channels is cheaper
+        # than a slice held all the while.
+        second = self._convolve(part, self._first(part, flat, x)[0])
         hidden, second_statistics = self._activated(
             second, part, self.second_norm, part.depthwise_scale, part.depthwise_shift
         )
@@ -160,6 +154,7 @@ class SlicedBottleneck:
         )
         del d_hidden, second
         d_second = d_second.to(self.dtype)
+        first, first_statistics = self._first(part, flat, x)
         d_first, d_depthwise = self._convolve_backward(part, d_second, first)
         del d_second
         _through_relu(d_first, first)
@@ -174,6 +169,10 @@ class SlicedBottleneck:
         d_expand = outer(d_expanded.flatten(2), flat)
         add_product(d_x.flatten(2), part.expand.t(), d_expanded.flatten(2))
         return d_expand, d_expand_scale, d_expand_shift, d_depthwise, d_depthwise_scale, d_depthwise_shift, d_project
+
+    def _first(self, part: _Part, flat: Tensor, x: Tensor) -> tuple[Tensor, _Normed]:
+        """What the depthwise convolution reads."""
+        return self._activated(self._expand(part, flat, x), part, self.norm, part.expand_scale, part.expand_shift)
 
     @staticmethod
     def _expand(part: _Part, flat: Tensor, x: Tensor) -> Tensor:
