@@ -1,6 +1,5 @@
 """``membench sweep``: the main job."""
 
-import contextlib
 import os
 from pathlib import Path
 from typing import Annotated, cast
@@ -113,12 +112,12 @@ def _jobs(asked: int | None, device: Device) -> int:
 
 
 def _openings(first: Prober, device: Device) -> OpenProbe:
-    """One prober for each worker; the one that told the versions is already open, and is the first's."""
-    opened = [first]
+    """One prober for each worker; that of the first is the one that told the versions, and has its server already."""
+    waiting = [first]
 
-    def open_probe() -> contextlib.AbstractContextManager[Prober]:
+    def open_probe() -> Prober:
         try:
-            return contextlib.nullcontext(opened.pop())
+            return waiting.pop()
         except IndexError:
             return Prober(device)
 

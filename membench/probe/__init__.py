@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from types import TracebackType
 from typing import IO, Self
 
@@ -24,22 +25,31 @@ __all__ = ["EmulatorLog", "Prober"]
 class Prober:
     """Measures probes on one device, one at a time, each in a fresh process. A context manager; callable.
 
-    The fork server behind it is started when it is entered and started anew should it die; closing it ends the probe
-    that is under way. ``versions`` are those of the server's libraries, ``log`` is what the emulated device did for the
-    last probe.
-
-    Raises:
-        MembenchError: the server does not start; the message has the last line that it printed.
+    The fork server behind it is started when it is first needed, and started anew should it die. Closing it, from any
+    thread and at any time, ends the server and the probe that is under way, for good. ``log`` is what the emulated
+    device did for the last probe.
     """
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.versions: dict[str, str] = {}
         self.log = EmulatorLog()
+        self._versions: dict[str, str] = {}
         self._server: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._guard = threading.Lock()
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of the server's libraries.
+
+        Raises:
+            MembenchError: the server does not start; the message has the last line that it printed.
+        """
+        if not self._versions:
+            self._running()
+        return self._versions
 
     def __enter__(self) -> Self:
-        self._start()
         return self
 
     def __exit__(
@@ -56,14 +66,13 @@ class Prober:
         Raises:
             UsageError: the probe cannot be run as asked (`ProbeSpec.validate`, more budget than the device has, or a
                 strategy that is not known).
+            MembenchError: the server does not start, or the prober is closed.
         """
         spec.validate()
         self.device.check_budget(spec.budget)
-        if self._server is None or self._server.poll() is not None:
-            self._start()
-        answer = self._ask(spec)
+        answer = _ask(self._running(), spec)
         if answer is None:
-            self.close()
+            self._end()
             killed = "the probing process was killed"
             answer = Outcome(
                 measurement=Measurement(spec=spec, status="crashed", message=killed, versions=self.versions)
@@ -74,8 +83,14 @@ class Prober:
         return msgspec.structs.replace(answer.measurement, device=self.device.info)
 
     def close(self) -> None:
-        """End the server and whatever it is doing."""
-        server, self._server = self._server, None
+        """End the server and whatever it is doing; there is no other."""
+        with self._guard:
+            self._closed = True
+        self._end()
+
+    def _end(self) -> None:
+        with self._guard:
+            server, self._server = self._server, None
         if server is not None:
             server.kill()
             server.wait()
@@ -83,9 +98,25 @@ class Prober:
                 with contextlib.suppress(OSError):
                     _open(stream).close()
 
-    def _start(self) -> None:
-        self.close()
+    def _running(self) -> subprocess.Popen[bytes]:
+        """The server, started if there is none."""
+        server = self._server
+        if server is not None and server.poll() is None:
+            return server
         with tempfile.TemporaryFile() as printed:
+            server = self._start(printed)
+            greeting = _read_line(server)
+            if not greeting:
+                self._end()
+                raise MembenchError(f"the probing process did not start{last_words(printed)}")
+        self._versions = msgspec.json.decode(greeting, type=dict[str, str])
+        return server
+
+    def _start(self, printed: IO[bytes]) -> subprocess.Popen[bytes]:
+        self._end()
+        with self._guard:
+            if self._closed:
+                raise MembenchError("the prober is closed")
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "membench.probe.server"],
                 stdin=subprocess.PIPE,
@@ -95,28 +126,24 @@ class Prober:
                 # Ctrl-C is for the command, which ends its servers itself.
                 start_new_session=True,
             )
-            greeting = self._read_line(self._server)
-            if not greeting:
-                self.close()
-                raise MembenchError(f"the probing process did not start{last_words(printed)}")
-        self.versions = msgspec.json.decode(greeting, type=dict[str, str])
+            return self._server
 
-    def _ask(self, spec: ProbeSpec) -> Answer | None:
-        """The server's answer; None if it died over it."""
-        assert self._server is not None
-        try:
-            requests = _open(self._server.stdin)
-            requests.write(msgspec.json.encode(spec) + b"\n")
-            requests.flush()
-        except OSError:
-            return None
-        line = self._read_line(self._server)
-        return msgspec.json.decode(line, type=Answer) if line else None
 
-    @staticmethod
-    def _read_line(server: subprocess.Popen[bytes]) -> bytes:
-        line = _open(server.stdout).readline()
-        return line if line.endswith(b"\n") else b""
+def _ask(server: subprocess.Popen[bytes], spec: ProbeSpec) -> Answer | None:
+    """The server's answer; None if it died over it."""
+    try:
+        requests = _open(server.stdin)
+        requests.write(msgspec.json.encode(spec) + b"\n")
+        requests.flush()
+    except OSError:
+        return None
+    line = _read_line(server)
+    return msgspec.json.decode(line, type=Answer) if line else None
+
+
+def _read_line(server: subprocess.Popen[bytes]) -> bytes:
+    line = _open(server.stdout).readline()
+    return line if line.endswith(b"\n") else b""
 
 
 def _open(stream: IO[bytes] | None) -> IO[bytes]:

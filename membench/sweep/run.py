@@ -17,7 +17,7 @@ from membench.sweep.plan import Plan
 from membench.sweep.result import SweepResult, assemble, save
 
 Probe = Callable[[ProbeSpec], Measurement]
-# Leaving it, from any thread, must end the probe that is under way.
+# Leaving it, from any thread, must end the probe that is under way and let no other start.
 OpenProbe = Callable[[], AbstractContextManager[Probe]]
 DECIDED = ("fits", "oom")
 
@@ -183,6 +183,8 @@ class _Worker:
     def _measure(self, spec: ProbeSpec) -> Measurement | None:
         if self._probe is None:
             self._probe = self._crew.open(self._stack)
+            if self._crew.stopped.is_set():
+                return None  # it may have been opened too late to be ended
         measurement = self._probe(spec)
         if self._crew.stopped.is_set() and measurement.status not in DECIDED:
             return None  # it was ended, and did not fail

@@ -249,6 +249,26 @@ def test_an_interrupt_ends_the_probe_that_is_under_way(tmp_path):
     assert list(read_records(tmp_path)[0]) == []
 
 
+def test_an_interrupt_lets_no_probe_start_that_was_being_opened(tmp_path):
+    class Slow(FakeDevice):
+        @contextmanager
+        def open(self):
+            time.sleep(0.5)
+            with super().open() as probe:
+                yield probe
+
+    def interrupt(event):
+        if isinstance(event, ProbeStarted):
+            raise KeyboardInterrupt
+
+    device = Slow()
+    with pytest.raises(KeyboardInterrupt):
+        sweep(tmp_path, device, on_event=interrupt)
+
+    assert device.opened == device.closed == 1
+    assert device.probed.total() == 0
+
+
 def sweep_slowly(folder: Path) -> None:
     sweep(folder, FakeDevice(before=lambda spec: time.sleep(0.02)), jobs=2)
 
