@@ -77,7 +77,6 @@ class UNet3d(nn.Module):
         self.skip = nn.ModuleList(SumSkip() if network.skip == "sum" else ConcatSkip(fine) for fine, _ in steps)
         self.decoder = nn.ModuleList(Stage(network, fine) for fine, _ in steps)
         self.head = nn.Conv3d(widths[0], network.out_channels, 1)
-        self._whole: NetworkStrategy | None = None
 
     def stages(self) -> Iterator[Stage]:
         """All stages in the order in which they run."""
@@ -93,7 +92,6 @@ class UNet3d(nn.Module):
         chosen.check(self.network)
         for stage in self.stages():
             stage.strategy = chosen
-        self._whole = chosen if isinstance(chosen, NetworkStrategy) else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the logits.
@@ -102,7 +100,8 @@ class UNet3d(nn.Module):
             UsageError: x does not have the network's input channels, or the stages do not divide its volume.
         """
         self._check(x)
-        logits = self._whole.run_network(self, x) if self._whole else None
+        first, *others = {id(stage.strategy): stage.strategy for stage in self.stages()}.values()
+        logits = first.run_network(self, x) if isinstance(first, NetworkStrategy) and not others else None
         return self._run_stages(x) if logits is None else logits
 
     def _run_stages(self, x: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ the contiguous layout asks for transposed copies of whole activations.
 
 from collections.abc import Iterator
 from itertools import product
-from math import prod
 from typing import cast
 
 import torch
@@ -68,11 +67,11 @@ class Patches:
 
     def _to_coarse(self, fine: Tensor) -> Tensor:
         coarse_sides = [side // self._kernel for side in fine.shape[2:]]
-        channels = self._weight().shape[0]
-        total = self._module.weight.new_zeros(fine.shape[0], channels, prod(coarse_sides))
+        total = self._module.weight.new_zeros(fine.shape[0], self._weight().shape[0], *coarse_sides)
+        flat = total.flatten(2)
         for place, weight in self._places():
-            add_product(total, weight, self._flat_share(fine, place))
-        return total.view(fine.shape[0], channels, *coarse_sides)
+            add_product(flat, weight, self._flat_share(fine, place))
+        return total
 
     def _add_to_fine(self, fine: Tensor, coarse: Tensor, sign: int = 1) -> None:
         flat = coarse.to(self._dtype).flatten(2)

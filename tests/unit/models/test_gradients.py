@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from membench.models import get_strategy
+from membench.models import get_strategy, strategies
 from membench.models.blocks import AdditiveCoupling, make_block
 from membench.spec import NetworkSpec
 
+OTHER_STRATEGIES = [name for name in strategies() if name != "plain"]
 CHOICES = [
     {"block": block, "skip": skip, "upsampling": upsampling, "squeeze_excitation": excite}
     for block, skip, upsampling, excite in product(
@@ -38,7 +39,7 @@ def test_gradients_do_not_depend_on_the_strategy(options, small, network_of, ste
         # A bias in front of a normalisation would have a gradient of zero; ours leave it out.
         assert not any(".expand.bias" in name for name, _ in network_of(spec).named_parameters())
     expected = step(network_of(spec), (4, 4, 8))
-    for strategy in ("checkpoint", "reversible"):
+    for strategy in OTHER_STRATEGIES:
         assert_same(step(network_of(spec, strategy), (4, 4, 8)), expected)
 
 
@@ -50,14 +51,15 @@ def test_uncoupled_blocks_can_be_checkpointed(block, small, network_of, step, as
 
 def test_batches_are_not_contiguous_in_their_halves(small, network_of, step, assert_same):
     expected = step(network_of(small()), batch=3)
-    for strategy in ("checkpoint", "reversible"):
+    for strategy in OTHER_STRATEGIES:
         assert_same(step(network_of(small(), strategy), batch=3), expected)
 
 
 def test_channels_last(small, network_of, step, assert_same):
-    networks = [network_of(small(), name).to(memory_format=torch.channels_last_3d) for name in ("plain", "reversible")]
-    expected, actual = (step(network) for network in networks)
-    assert_same(actual, expected)
+    expected = step(network_of(small()))
+    for strategy in strategies():
+        network = network_of(small(), strategy).to(memory_format=torch.channels_last_3d)
+        assert_same(step(network), expected)
 
 
 SHAPES = st.tuples(*[st.integers(2, 4)] * 3)
@@ -98,7 +100,7 @@ def test_a_stage_has_the_same_gradients(spec, sides, batch, count):
     x = torch.randn(batch, spec.base_channels, *sides, dtype=torch.float64)
     weight = torch.randn_like(x)
     results = []
-    for name in ("plain", "checkpoint", "reversible"):
+    for name in ("plain", *OTHER_STRATEGIES):
         leaf = x.clone().requires_grad_()
         y = get_strategy(name).run(list(blocks), leaf)
         results.append((y, *torch.autograd.grad((y * weight).sum(), [leaf, *blocks.parameters()])))

@@ -5,12 +5,13 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from membench.models import get_strategy
+from membench.models import get_strategy, strategies
 from membench.models.blocks import AdditiveCoupling
 from membench.models.strategies import randomness, reversible
 
-pytestmark = pytest.mark.parametrize("strategy", ["checkpoint", "reversible"])
+pytestmark = pytest.mark.parametrize("strategy", [name for name in strategies() if name != "plain"])
 
 
 def test_dropout_is_drawn_again(strategy, small, network_of, step, assert_same):
@@ -54,33 +55,47 @@ def test_gradients_accumulate(strategy, small, network_of, step, assert_same):
     torch.testing.assert_close(actual["head.weight"], 3 * once["head.weight"])
 
 
+class _Convolutions(TorchDispatchMode):
+    """Notes the dtype of every convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dtypes: list[torch.dtype] = []
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if operation is torch.ops.aten.convolution.default:
+            self.dtypes.append(args[0].dtype)
+        return operation(*args, **(kwargs or {}))
+
+
 @pytest.mark.parametrize("norm", ["group", "none"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_autocast(strategy, norm, dtype, small, network_of, step, assert_same):
-    results = []
+def test_autocast(strategy, norm, dtype, small, network_of, step):
+    exact = _flat(step(network_of(small(norm=norm), "plain", torch.float32)))
+    errors = []
     for name in ("plain", strategy):
         network = network_of(small(norm=norm), name, torch.float32)
-        dtypes = []
-        function = network.encoder[0].blocks[0].f.expand
-        function.register_forward_hook(lambda _module, _inputs, y, dtypes=dtypes: dtypes.append(y.dtype))
-        with torch.autocast("cpu", dtype=dtype):
-            results.append(step(network))
-        assert set(dtypes) == {dtype}
-    assert len(dtypes) == 2, "run once forward and once again"
+        with _Convolutions() as seen, torch.autocast("cpu", dtype=dtype):
+            errors.append((_flat(step(network)) - exact).norm().item())
+        assert set(seen.dtypes) == {dtype}
     # The sums are in float32, so that what is reconstructed mostly rounds to the same half-precision numbers.
-    assert_same(results[1], results[0], tolerance=0.02)
+    assert 0 < errors[1] <= 1.2 * errors[0], "no farther from float32 than the half precision of plain"
+
+
+def _flat(gradients: dict[str, torch.Tensor]) -> torch.Tensor:
+    """All gradients, each in proportion to its largest value."""
+    return torch.cat([(gradient / gradient.abs().max()).flatten() for gradient in gradients.values()])
 
 
 @pytest.mark.parametrize("forward", [False, True])
 def test_backward_takes_autocast_from_forward(strategy, forward, small, network_of):
     network = network_of(small(), strategy, torch.float32)
-    dtypes = []
-    network.encoder[0].blocks[0].g.expand.register_forward_hook(lambda _module, _inputs, y: dtypes.append(y.dtype))
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=forward):
-        y = network(torch.randn(1, 4, 4, 4, 4))
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not forward):
-        y.square().sum().backward()
-    assert dtypes == [torch.bfloat16 if forward else torch.float32] * 2
+    with _Convolutions() as seen:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=forward):
+            y = network(torch.randn(1, 4, 4, 4, 4))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not forward):
+            y.square().sum().backward()
+    assert set(seen.dtypes) == {torch.bfloat16 if forward else torch.float32}
 
 
 def test_weights_cast_without_gradients_are_not_cached(strategy, small, network_of):

@@ -9,6 +9,7 @@ from torch import nn
 from membench.errors import UsageError
 from membench.models import build, get_strategy, parameter_count, register, strategies
 from membench.models.strategies import _REGISTERED
+from membench.models.strategies.plain import Plain
 from membench.spec import NetworkSpec
 
 
@@ -19,12 +20,13 @@ def test_logits_have_the_volume_of_the_input(stages, batch, small):
     assert network(torch.randn(batch, 2, 4, 8, 12)).shape == (batch, 5, 4, 8, 12)
 
 
-def test_state_is_exchanged_between_strategies(small):
+@pytest.mark.parametrize("strategy", [name for name in strategies() if name != "plain"])
+def test_state_is_exchanged_between_strategies(strategy, small):
     torch.manual_seed(0)
     plain = build(small())
     torch.manual_seed(0)
-    seeded = build(small(), "reversible")
-    other = build(small(), "checkpoint")
+    seeded = build(small(), strategy)
+    other = build(small(), strategy)
     assert plain.state_dict().keys() == seeded.state_dict().keys()
     assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), seeded.parameters(), strict=True))
     x = torch.randn(1, 4, 4, 4, 4)
@@ -44,12 +46,25 @@ def test_strategy_is_switched(small):
 
 
 def test_each_stage_may_have_its_own_strategy(small, network_of, step, assert_same):
-    network = network_of(small(stages=3))
-    expected = step(network, (4, 4, 8))
-    network.zero_grad()
+    expected = step(network_of(small(stages=3)), (4, 4, 8))
+    network = network_of(small(stages=3), "reversible-sliced")
     for stage, name in zip(network.stages(), ["reversible", "plain", "checkpoint", "plain", "reversible"], strict=True):
         stage.strategy = get_strategy(name)
     assert_same(step(network, (4, 4, 8)), expected)
+
+
+def test_a_stage_leaves_the_strategy_of_the_whole(small):
+    ran = []
+
+    class Noted(Plain):
+        def run(self, blocks, x):
+            ran.append(len(blocks))
+            return super().run(blocks, x)
+
+    network = build(small(blocks=3), "reversible-sliced")
+    network.encoder[1].strategy = Noted()
+    network(torch.ones(1, 4, 4, 4, 4))
+    assert ran == [3]
 
 
 def test_a_user_adds_a_strategy(small, monkeypatch):
@@ -137,7 +152,7 @@ def test_networks_that_cannot_be_built_are_refused(small):
         build(small(), "hopeful")
 
 
-@pytest.mark.parametrize("strategy", ["plain", "reversible"])
+@pytest.mark.parametrize("strategy", strategies())
 def test_it_learns(strategy, small):
     from membench.models import segmentation_loss
 
