@@ -8,7 +8,7 @@ from rich.text import Text
 from membench.cli.options import Json, probe_options
 from membench.cli.output import err, facts, out, print_json, verdict
 from membench.cli.probing import on_device
-from membench.cli.words import device_words, network_words, step_words, versions_words
+from membench.cli.words import device_words, network_words, step_words, usable_words, versions_words
 from membench.device import Device
 from membench.probe import Prober
 from membench.result import Measurement
@@ -48,7 +48,7 @@ def _facts(found: Measurement, device: Device) -> Iterator[tuple[str, str | Text
     yield "Peak allocated", _exact(found.peak_allocated_bytes)
     yield "Peak requested", _exact(found.peak_requested_bytes)
     yield "Largest workspace", "" if found.largest_workspace_bytes is None else _exact(found.largest_workspace_bytes)
-    yield "Budget", _exact(budget) if spec.budget else f"{_exact(budget)}, all that a process can allocate"
+    yield "Budget", _exact(budget) if spec.budget else f"none: {usable_words(device)}"
     yield "Retries", f"{found.allocator_retries} of the allocator, {found.workspace_retries} for a smaller workspace"
     yield "Modelled calls", ", ".join(found.modelled_calls)
     yield "Unmodelled calls", ", ".join(found.unmodelled_calls)

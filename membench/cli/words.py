@@ -20,16 +20,22 @@ def network_words(network: NetworkSpec) -> str:
 
 
 def step_words(spec: ProbeSpec) -> str:
-    """``2 steps, batch 1, fp32, adam (foreach)``."""
+    """``2 steps, batch 1, fp32, adam (foreach)``; slices and the allocator's settings where they are set."""
     tf32 = "" if spec.tf32 is None else (" with TF32" if spec.tf32 else " without TF32")
     allocator = f", allocator {spec.allocator}" if spec.allocator else ""
+    slices = "" if spec.slices is None else f", {spec.slices} slices"
     optimizer = f"{spec.optimizer} ({spec.optimizer_implementation})"
-    return f"{spec.steps} steps, batch {spec.batch}, {spec.precision}{tf32}, {optimizer}{allocator}"
+    return f"{spec.steps} steps, batch {spec.batch}, {spec.precision}{tf32}, {optimizer}{slices}{allocator}"
 
 
 def device_words(device: Device) -> str:
     """``NVIDIA A100 40 GB (SXM4), emulated, 39.00 GiB usable``."""
-    return f"{info_words(device.info)}, {format_bytes(device.usable_bytes)} usable"
+    return f"{info_words(device.info)}, {usable_words(device)}"
+
+
+def usable_words(device: Device) -> str:
+    """``39.00 GiB usable``; of a real device only all of its memory is known."""
+    return f"{format_bytes(device.usable_bytes)} {'usable' if device.info.kind == 'emulated' else 'in all'}"
 
 
 def info_words(info: DeviceInfo) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from membench.errors import UsageError
-from membench.models import build, segmentation_loss
+from membench.models import build, get_strategy, segmentation_loss
 from membench.probe.log import EmulatorLog, read_log
 from membench.probe.versions import library_versions
 from membench.result import Measurement, Status
@@ -63,7 +63,7 @@ def _outcome(spec: ProbeSpec) -> _Trained:
     parameters = 0
     try:
         device = _prepare(spec)
-        network = build(spec.network, spec.strategy, device=device)
+        network = build(spec.network, get_strategy(spec.strategy, slices=spec.slices), device=device)
         parameters = sum(parameter.numel() for parameter in network.parameters())
         _train(spec, network, device)
     except torch.OutOfMemoryError as error:
@@ -80,7 +80,7 @@ def _outcome(spec: ProbeSpec) -> _Trained:
 
 def _prepare(spec: ProbeSpec) -> torch.device:
     """Put the probe's settings into effect; returns the device to use."""
-    device = torch.device(spec.device if spec.device.startswith("cuda") else "cuda:0")
+    device = torch.device(spec.device if spec.device.startswith("cuda:") else "cuda:0")
     torch.cuda.set_device(device)
     if spec.budget is not None:
         _limit_allocator(spec.budget, device)
