@@ -81,6 +81,18 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise UsageError(f"max channels must be at least 1, not {self.max_channels}")
         self._validate_groups()
 
+    def check_strategies(self, count: int) -> None:
+        """Refuse a list of ``count`` strategies that is neither one for all stages nor one for each.
+
+        Raises:
+            UsageError: the message names how many stages there are.
+        """
+        if count not in (1, self.stages):
+            raise UsageError(
+                f"{count} strategies for {self.stages} stages; name one for all stages, or one for each, "
+                "from full resolution down, such as plain:reversible"
+            )
+
     def _validate_groups(self) -> None:
         parts = 2 if self.coupling == "additive" else 1
         groups = self.norm_groups if self.norm == "group" else 1
@@ -98,13 +110,16 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     ``device`` is the catalog name of an emulated card, or ``cuda`` (``cuda:N``) for a real one. ``budget`` None is
     all that a process may allocate on the device. ``allocator`` is PyTorch's own settings string
-    (``expandable_segments:True``). ``tf32`` None leaves PyTorch's defaults.
+    (``expandable_segments:True``). ``tf32`` None leaves PyTorch's defaults. ``strategy`` is one name, or one for each
+    stage from full resolution down, joined by colons. ``slices`` is for strategies that run a function in slices of
+    its hidden channels; None has them choose.
     """
 
     network: NetworkSpec = NetworkSpec()
     volume: Volume = (128, 128, 128)
     batch: int = 1
     strategy: str = "reversible"
+    slices: int | None = None
     precision: Precision = "fp32"
     tf32: bool | None = None
     optimizer: Optimizer = "adam"
@@ -122,6 +137,9 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             UsageError: see the message; also everything that `NetworkSpec.validate` refuses.
         """
         self.network.validate()
+        self.network.check_strategies(len(self.strategy.split(":")))
+        if self.slices is not None and self.slices < 1:
+            raise UsageError(f"slices must be at least 1, not {self.slices}")
         if self.steps < 2:
             raise UsageError(
                 f"steps must be at least 2, so that optimizer state and reuse are measured, not {self.steps}"

@@ -34,7 +34,8 @@ HELP = {
     "dropout": "Probability of dropping a channel in each block.",
     "volume": "Voxels of the input; one number is a cube.",
     "batch": "Samples in a step.",
-    "strategy": "How activations are kept, such as plain, checkpoint or reversible.",
+    "strategy": "How activations are kept, such as plain, checkpoint or reversible; one, or one per stage: A:B:…",
+    "slices": "Parts of a block's hidden channels that reversible-sliced runs one at a time.",
     "precision": "fp32, or autocast to bf16 or fp16.",
     "tf32": "Allow TF32 in fp32 convolutions and products, or forbid it.",
     "optimizer": "Optimizer, with its states.",
@@ -45,14 +46,26 @@ HELP = {
     "allocator": "PyTorch's allocator settings, such as expandable_segments:True.",
     "timeout": "Seconds after which a probe is given up.",
 }
+
+
+def _parse_slices(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(f"{text!r} is not a number of slices; write for example 4, or auto")
+    return int(text)
+
+
 # Fields that a person writes otherwise than the record holds them: metavar, reader, writer of the default.
 _WRITTEN: dict[str, tuple[str, Callable[[str], Any], Callable[[Any], str]]] = {
     "volume": ("DxHxW", parse_volume, format_volume),
     "budget": ("SIZE", parse_bytes, str),
+    "slices": ("N|auto", _parse_slices, str),
 }
 _DEFAULTS_IN_WORDS = {
     "device": "the GPU of this machine, else a100-40gb",
     "budget": "all that a process can allocate on the device",
+    "slices": "auto",
     "tf32": "as PyTorch does",
     "max_channels": "no limit",
     "allocator": "none",

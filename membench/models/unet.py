@@ -11,6 +11,7 @@ from torch.nn.functional import conv3d
 from membench.errors import UsageError
 from membench.models.blocks import Block, make_block
 from membench.models.strategies import NetworkStrategy, Strategy, get_strategy
+from membench.models.strategies.staged import Staged
 from membench.spec import NetworkSpec
 
 
@@ -83,15 +84,17 @@ class UNet3d(nn.Module):
         yield from cast("list[Stage]", [*self.encoder, *reversed(list(self.decoder))])
 
     def use_strategy(self, strategy: str | Strategy) -> None:
-        """Run every stage under a strategy from now on; parameters and results stay the same.
+        """Run the stages under a strategy, or under that of their resolution; parameters and results stay the same.
 
         Raises:
             UsageError: the strategy is unknown, or this network cannot run under it.
         """
         chosen = get_strategy(strategy) if isinstance(strategy, str) else strategy
         chosen.check(self.network)
-        for stage in self.stages():
-            stage.strategy = chosen
+        levels = chosen.levels if isinstance(chosen, Staged) else (chosen,) * self.network.stages
+        for stages in (self.encoder, self.decoder):
+            for stage, of_level in zip(cast("list[Stage]", list(stages)), levels, strict=False):
+                stage.strategy = of_level
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the logits.

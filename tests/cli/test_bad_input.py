@@ -19,6 +19,9 @@ REFUSED = {
     "measure --device a100-45gb": "near names: a100-40gb",
     "measure --steps 1": "steps must be at least 2",
     "measure --steps two": "--steps",
+    "measure --slices 0": "slices must be at least 1, not 0",
+    "measure --slices many": "'many' is not a number of slices",
+    "measure --strategy plain:reversible:plain": "3 strategies for 4 stages; name one for all stages, or one for each",
     "measure --precision fp8": "'fp8' is not one of 'fp32', 'bf16', 'fp16'",
     "measure --frobnicate": "no such option: --frobnicate",
     "measure extra": "unexpected extra argument",
@@ -54,10 +57,19 @@ def test_bad_usage_is_one_line_and_exit_code_2(
 
 
 @pytest.mark.slow
-def test_an_unknown_strategy_is_bad_usage(program: Run) -> None:
-    ended = program("measure", "--strategy", "magic", "--device", "a100-40gb", "--json")
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("--strategy magic", "there is no strategy 'magic'; choose from plain, checkpoint, reversible"),
+        ("--strategy plain:magic:plain:plain", "there is no strategy 'magic'; choose from plain, checkpoint"),
+        ("--strategy reversible --slices 2", "strategy 'reversible' does not run in slices"),
+        ("--strategy plain:reversible:plain:plain --coupling none", "a reversible strategy needs coupling 'additive'"),
+    ],
+)
+def test_a_strategy_that_cannot_be_is_bad_usage(program: Run, options: str, reason: str) -> None:
+    ended = program("measure", *options.split(), "--device", "a100-40gb", "--json")
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("membench: there is no strategy 'magic'; choose from plain, checkpoint, reversible")
+    assert ended.err.startswith(f"membench: {reason}")
     assert ended.err.count("\n") == 1
 
 

@@ -34,7 +34,8 @@ ODD = ProbeSpec(
     ),
     volume=(64, 96, 128),
     batch=2,
-    strategy="plain",
+    strategy="plain:reversible-sliced:checkpoint",
+    slices=3,
     precision="bf16",
     tf32=False,
     optimizer="sgd",
@@ -66,6 +67,12 @@ def test_a_printed_command_runs_exactly_its_probe(cli: Run, probes: list[ProbeSp
     assert words[:2] == ["membench", "measure"]
     cli(*words[1:])
     assert probes == [spec]
+
+
+@pytest.mark.parametrize(("text", "slices"), [("auto", None), ("1", 1), ("12", 12)])
+def test_slices_are_read(cli: Run, probes: list[ProbeSpec], text: str, slices: int | None) -> None:
+    cli("measure", "--slices", text)
+    assert [probe.slices for probe in probes] == [slices]
 
 
 def test_ratio_is_read() -> None:

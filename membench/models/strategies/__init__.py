@@ -11,6 +11,7 @@ from membench.models.strategies.chain import ReversibleSliced
 from membench.models.strategies.checkpoint import Checkpoint
 from membench.models.strategies.plain import Plain
 from membench.models.strategies.reversible import Reversible
+from membench.models.strategies.staged import Staged
 from membench.spec import NetworkSpec
 
 if TYPE_CHECKING:
@@ -35,6 +36,14 @@ class NetworkStrategy(Strategy, Protocol):
         """Give the logits of x (N, C, D, H, W); None to have the stages run one by one."""
 
 
+@runtime_checkable
+class InSlices(Strategy, Protocol):
+    """A strategy that can run functions in a given number of slices of their hidden channels."""
+
+    def with_slices(self, slices: int) -> Strategy:
+        """The same strategy, with so many slices."""
+
+
 _REGISTERED: dict[str, Strategy] = {
     "plain": Plain(),
     "checkpoint": Checkpoint(),
@@ -48,23 +57,35 @@ def strategies() -> tuple[str, ...]:
     return tuple(_REGISTERED)
 
 
-def get_strategy(name: str) -> Strategy:
-    """Find a strategy by its name.
+def get_strategy(name: str, *, slices: int | None = None) -> Strategy:
+    """Find a strategy by its name, or make one of a name for each stage: ``plain:reversible:reversible``.
+
+    ``slices`` goes to those that run in slices; None has them choose.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: there is none of this name, or nothing here that ``slices`` could be for.
     """
-    if name not in _REGISTERED:
-        raise UsageError(f"there is no strategy {name!r}; choose from {', '.join(_REGISTERED)}")
-    return _REGISTERED[name]
+    names = name.split(":")
+    for each in names:
+        if each not in _REGISTERED:
+            raise UsageError(f"there is no strategy {each!r}; choose from {', '.join(_REGISTERED)}")
+    found = {each: _REGISTERED[each] for each in names}
+    if slices is not None:
+        in_slices = {each: known.with_slices(slices) for each, known in found.items() if isinstance(known, InSlices)}
+        if not in_slices:
+            raise UsageError(f"strategy {name!r} does not run in slices; leave slices out, or choose reversible-sliced")
+        found |= in_slices
+    return found[name] if len(names) == 1 else Staged([found[each] for each in names])
 
 
 def register(name: str, strategy: Strategy) -> None:
     """Make a strategy known by a name.
 
     Raises:
-        UsageError: the name is taken; results are looked up by it, so it cannot change its meaning.
+        UsageError: the name is taken (results are looked up by it, so it cannot change its meaning), or has a colon.
     """
+    if ":" in name:
+        raise UsageError(f"{name!r} cannot be a strategy's name: a colon stands between the strategies of stages")
     if name in _REGISTERED:
         raise UsageError(f"there is already a strategy {name!r}; choose another name")
     _REGISTERED[name] = strategy

@@ -38,6 +38,10 @@ class ReversibleSliced(Reversible):
     def __init__(self, slices: int | None = None) -> None:
         self.slices = slices
 
+    def with_slices(self, slices: int) -> "ReversibleSliced":
+        """The same strategy, with so many slices."""
+        return ReversibleSliced(slices)
+
     def run_network(self, network: "UNet3d", x: Tensor) -> Tensor | None:
         """The logits of x (N, C, D, H, W), or None where the network is not a chain."""
         if network.network.skip != "sum":

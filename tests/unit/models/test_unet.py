@@ -10,7 +10,7 @@ from membench.errors import UsageError
 from membench.models import build, get_strategy, parameter_count, register, strategies
 from membench.models.strategies import _REGISTERED
 from membench.models.strategies.plain import Plain
-from membench.spec import NetworkSpec
+from membench.spec import NetworkSpec, ProbeSpec
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3])
@@ -45,12 +45,39 @@ def test_strategy_is_switched(small):
     assert all(stage.strategy is get_strategy(name) for stage in network.stages()), "a refusal changes nothing"
 
 
-def test_each_stage_may_have_its_own_strategy(small, network_of, step, assert_same):
-    expected = step(network_of(small(stages=3)), (4, 4, 8))
-    network = network_of(small(stages=3), "reversible-sliced")
-    for stage, name in zip(network.stages(), ["reversible", "plain", "checkpoint", "plain", "reversible"], strict=True):
-        stage.strategy = get_strategy(name)
-    assert_same(step(network, (4, 4, 8)), expected)
+@pytest.mark.parametrize("slices", [None, 2])
+@pytest.mark.parametrize("name", ["reversible:plain:checkpoint", "plain:reversible-sliced:reversible-sliced"])
+def test_each_resolution_may_have_its_own_strategy(name, slices, small, network_of, step, assert_same):
+    spec = small(stages=3, blocks=3)
+    if slices and "sliced" not in name:
+        with pytest.raises(UsageError, match="does not run in slices"):
+            get_strategy(name, slices=slices)
+        return
+    network = network_of(spec, get_strategy(name, slices=slices))
+    assert_same(step(network, (4, 4, 8)), step(network_of(spec), (4, 4, 8)))
+    finest, middle, lowest = (type(get_strategy(each)) for each in name.split(":"))
+    assert [type(stage.strategy) for stage in network.stages()] == [finest, middle, lowest, middle, finest]
+    assert {getattr(stage.strategy, "slices", 1) for stage in network.stages()} <= {1, slices}
+
+
+def test_the_same_strategy_for_every_stage_is_that_of_the_network(small):
+    network = build(small(stages=3), get_strategy("reversible-sliced:reversible-sliced:reversible-sliced", slices=2))
+    network.encoder[0].forward = None  # the network is taken in hand as a whole
+    assert network(torch.ones(1, 4, 4, 4, 4)).shape == (1, 3, 4, 4, 4)
+
+
+def test_strategies_by_stage_are_counted(small):
+    for stages in (1, 2, 4):
+        with pytest.raises(UsageError, match=f"3 strategies for {stages} stages; .* full resolution down"):
+            build(small(stages=stages), "plain:plain:reversible")
+        with pytest.raises(UsageError, match=f"3 strategies for {stages} stages"):
+            ProbeSpec(network=small(stages=stages), strategy="plain:plain:reversible").validate()
+    with pytest.raises(UsageError, match="no inverse"):
+        build(small(coupling="none"), "plain:reversible")
+    with pytest.raises(UsageError, match="no strategy ''"):
+        get_strategy("plain:")
+    with pytest.raises(UsageError, match="whole network"):
+        get_strategy("plain:plain").run([], torch.ones(1))
 
 
 def test_a_stage_leaves_the_strategy_of_the_whole(small):
@@ -91,6 +118,8 @@ def test_a_user_adds_a_strategy(small, monkeypatch):
         build(small(block="conv"), mine)
     with pytest.raises(UsageError, match="already"):
         register("plain", mine)
+    with pytest.raises(UsageError, match="colon"):
+        register("a:b", mine)
 
 
 def test_parameters_are_counted(small):
