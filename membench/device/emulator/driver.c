@@ -82,6 +82,37 @@ API CUresult cuDevicePrimaryCtxGetState(int device UNUSED, unsigned *flags, int 
     return 0;
 }
 
+API CUresult cuDevicePrimaryCtxRetain(void **context, int device UNUSED) {
+    ANSWER(EXACT);
+    *context = (void *)1;
+    return 0;
+}
+
+API CUresult cuCtxPushCurrent_v2(void *context UNUSED) {
+    ANSWER(EXACT);
+    return 0;
+}
+
+API CUresult cuCtxPopCurrent_v2(void **context) {
+    ANSWER(EXACT);
+    if (context) *context = (void *)1;
+    return 0;
+}
+
+API CUresult cuStreamGetCtx(cudaStream_t stream UNUSED, void **context) {
+    ANSWER(EXACT);
+    *context = (void *)1;
+    return 0;
+}
+
+/* The stack of a thread (limit 0) is 1 KiB until somebody changes it; other limits are not kept. */
+API CUresult cuCtxGetLimit(size_t *value, int limit) {
+    ANSWER(EXACT);
+    if (limit != 0) return CUDA_ERROR_INVALID_VALUE;
+    *value = 1024;
+    return 0;
+}
+
 API CUresult cuCtxGetCurrent(void **context) {
     ANSWER(EXACT);
     *context = (void *)1;
@@ -90,6 +121,15 @@ API CUresult cuCtxGetCurrent(void **context) {
 
 API CUresult cuCtxSetCurrent(void *context UNUSED) {
     ANSWER(EXACT);
+    return 0;
+}
+
+API CUresult cuGetErrorName(CUresult error, const char **name) {
+    ANSWER(EXACT);
+    *name = error == CUDA_ERROR_OUT_OF_MEMORY   ? "CUDA_ERROR_OUT_OF_MEMORY"
+            : error == CUDA_ERROR_INVALID_VALUE ? "CUDA_ERROR_INVALID_VALUE"
+            : error == 0                        ? "CUDA_SUCCESS"
+                                                : "CUDA_ERROR_NOT_SUPPORTED";
     return 0;
 }
 
@@ -149,6 +189,20 @@ API CUresult cuMemSetAccess(CUdeviceptr address UNUSED, size_t bytes UNUSED, con
     return 0;
 }
 
+enum { POINTER_CONTEXT = 1, POINTER_MEMORY_TYPE = 2, POINTER_DEVICE_ADDRESS = 3, POINTER_ORDINAL = 9, DRIVER_DEVICE = 2 };
+
+API CUresult cuPointerGetAttribute(void *value, int attribute, CUdeviceptr address) {
+    ANSWER(EXACT);
+    if (!memory_find(address, NULL, NULL)) return CUDA_ERROR_INVALID_VALUE;
+    switch (attribute) {
+        case POINTER_CONTEXT: *(void **)value = (void *)1; return 0;
+        case POINTER_MEMORY_TYPE: *(unsigned *)value = DRIVER_DEVICE; return 0;
+        case POINTER_DEVICE_ADDRESS: *(CUdeviceptr *)value = address; return 0;
+        case POINTER_ORDINAL: *(int *)value = 0; return 0;
+        default: return CUDA_ERROR_INVALID_VALUE;
+    }
+}
+
 API CUresult cuMemGetAddressRange_v2(CUdeviceptr *start, size_t *bytes, CUdeviceptr address) {
     ANSWER(EXACT);
     uint64_t found_start, found_bytes;
@@ -160,13 +214,6 @@ API CUresult cuMemGetAddressRange_v2(CUdeviceptr *start, size_t *bytes, CUdevice
 
 API CUresult cuMemsetD32Async(CUdeviceptr address UNUSED, unsigned value UNUSED, size_t count UNUSED,
                               cudaStream_t stream UNUSED) {
-    ANSWER(NOTHING);
-    return 0;
-}
-
-API CUresult cuLaunchKernel(void *function UNUSED, unsigned gx UNUSED, unsigned gy UNUSED, unsigned gz UNUSED,
-                            unsigned bx UNUSED, unsigned by UNUSED, unsigned bz UNUSED, unsigned shared UNUSED,
-                            cudaStream_t stream UNUSED, void **arguments UNUSED, void **extra UNUSED) {
     ANSWER(NOTHING);
     return 0;
 }

@@ -77,6 +77,12 @@ bool memory_is_device_address(uint64_t address);
 void transfer(void *destination, const void *source, size_t bytes, enum copy_kind kind);
 unsigned long device_to_host_reads(void);
 
+/* ---- kernels.c ----------------------------------------------------------------------------------------------- */
+
+/* Blocks of so many threads and so much dynamic shared memory that a multiprocessor holds, by the limits of the
+ * architecture alone. */
+int occupancy(int block, size_t shared);
+
 /* ---- cudnn.c ------------------------------------------------------------------------------------------------- */
 
 uint64_t largest_workspace(void);

@@ -103,7 +103,7 @@ API cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *attributes, con
     return cudaSuccess;
 }
 
-static int occupancy(int block, size_t shared) {
+int occupancy(int block, size_t shared) {
     const struct device *d = described_device();
     if (block < 1) return 0;
     int64_t blocks = d->threads_per_multiprocessor / ((block + 31) / 32 * 32);
