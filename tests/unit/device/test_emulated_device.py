@@ -1,8 +1,11 @@
 """PyTorch's real CUDA build on the emulated device: what it reports and allocates."""
 
-from conftest import RunEmulated
+from collections.abc import Callable
+from typing import Any
 
 from membench.device import find_card
+
+RunEmulated = Callable[..., Any]
 
 
 def test_torch_sees_the_described_card(run_emulated: RunEmulated) -> None:
@@ -115,3 +118,23 @@ result = torch.cuda.memory_allocated() - a.nbytes - b.nbytes
 """
     assert run_emulated(code, card="a100-40gb") == 8_519_680
     assert run_emulated(code, card="h100-80gb") == 33_554_432
+
+
+def test_kernels_compiled_at_run_time_are_loaded_and_not_run(run_emulated: RunEmulated) -> None:
+    """What Triton asks of the driver, in its order."""
+    answers = run_emulated(
+        """
+import ctypes
+driver = ctypes.CDLL("libcuda.so.1")
+module, function, blocks = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_int()
+result = [
+    driver.cuModuleLoadData(ctypes.byref(module), b"image"),
+    driver.cuModuleGetFunction(ctypes.byref(function), module, b"kernel"),
+    driver.cuOccupancyMaxActiveBlocksPerMultiprocessor(ctypes.byref(blocks), function, 256, ctypes.c_size_t(0)),
+    blocks.value,
+    driver.cuLaunchKernel(function, 1, 1, 1, 256, 1, 1, 0, None, None, None),
+    driver.cuModuleUnload(module),
+]
+"""
+    )
+    assert answers == [0, 0, 0, 2048 // 256, 0, 0]
