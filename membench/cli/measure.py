@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import msgspec
 from rich.panel import Panel
 from rich.text import Text
 
@@ -10,6 +11,7 @@ from membench.cli.output import err, facts, out, print_json, verdict
 from membench.cli.probing import on_device
 from membench.cli.words import device_words, network_words, step_words, usable_words, versions_words
 from membench.device import Device
+from membench.floor import floor_bytes
 from membench.probe import Prober
 from membench.result import Measurement
 from membench.spec import ProbeSpec
@@ -29,7 +31,7 @@ def measure(probe: ProbeSpec, json: Json = False) -> int:
     with err().status(f"{probe.steps} training steps on {device.info.title} …"), Prober(device) as prober:
         measurement = prober(probe)
     if json:
-        print_json(measurement)
+        print_json(msgspec.structs.asdict(measurement) | {"floor_bytes": floor_bytes(probe).total})
     else:
         title = f"{probe.variant}, {format_volume(probe.volume)} voxels, {device.info.name}"
         out().print(Panel(facts(_facts(measurement, device)), title=title, title_align="left", expand=False))
@@ -47,6 +49,7 @@ def _facts(found: Measurement, device: Device) -> Iterator[tuple[str, str | Text
     )
     yield "Peak allocated", _exact(found.peak_allocated_bytes)
     yield "Peak requested", _exact(found.peak_requested_bytes)
+    yield "Floor", _floor(found)
     yield "Largest workspace", "" if found.largest_workspace_bytes is None else _exact(found.largest_workspace_bytes)
     yield "Budget", _exact(budget) if spec.budget else f"none: {usable_words(device)}"
     yield "Retries", f"{found.allocator_retries} of the allocator, {found.workspace_retries} for a smaller workspace"
@@ -62,6 +65,13 @@ def _facts(found: Measurement, device: Device) -> Iterator[tuple[str, str | Text
 def _essence(found: Measurement) -> str:
     """The message; of PyTorch's long one about memory, what was asked for: the rest is in the other rows."""
     return ". ".join(found.message.split(". ")[:2]) if found.status == "oom" else found.message
+
+
+def _floor(found: Measurement) -> str:
+    """The least that any exact step would hold, and how many times that the peak is, where there was a whole step."""
+    floor = floor_bytes(found.spec).total
+    multiple = f"; the peak allocated is {found.peak_allocated_bytes / floor:.2f} × it" if found.fits else ""
+    return f"{_exact(floor)}{multiple}"
 
 
 def _exact(count: int) -> str:

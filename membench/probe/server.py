@@ -1,8 +1,8 @@
 """The fork server: a process that has imported PyTorch but not initialised CUDA, and forks one child for each probe.
 
-Started as ``python -m membench.probe.server`` in the environment of its device. It greets with the versions of its
-libraries, then reads one `ProbeSpec` a line and answers each with one `Answer` a line, in order. Standard output
-carries the protocol alone: whatever libraries print goes to standard error.
+Started as ``python -m membench.probe.server`` in the environment of its device. It imports the user's plugins and
+greets with the versions of its libraries; then it reads one `ProbeSpec` a line and answers each with one `Answer` a
+line, in order. Standard output carries the protocol alone: whatever libraries print goes to standard error.
 """
 
 import ctypes
@@ -17,6 +17,7 @@ from typing import BinaryIO
 import msgspec
 
 from membench.errors import UsageError
+from membench.plugins import load_plugins
 from membench.probe import step
 from membench.probe.answer import Answer, Outcome, Refusal
 from membench.probe.versions import library_versions
@@ -31,6 +32,7 @@ def main() -> None:
     """Serve until standard input ends."""
     requests, answers = _take_standard_streams()
     step.warm_up()
+    load_plugins()
     _send(answers, library_versions())
     for line in requests:
         spec = msgspec.json.decode(line, type=ProbeSpec)

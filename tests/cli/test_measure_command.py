@@ -4,6 +4,7 @@ import shlex
 import pytest
 from running import Run
 
+from membench.floor import floor_bytes
 from membench.models import parameter_count
 from membench.spec import NetworkSpec, ProbeSpec
 
@@ -71,3 +72,18 @@ def test_a_crash_is_exit_code_1(cli: Run, probes: list[ProbeSpec]) -> None:
     ended = cli("measure", "--device", "t4-16gb", "--strategy", "broken", "--json")
     assert ended.code == 1
     assert json.loads(ended.out)["status"] == "crashed"
+
+
+def test_the_floor_is_told_beside_the_peak(cli: Run, probes: list[ProbeSpec]) -> None:
+    arguments = ("measure", "--device", "a100-40gb", "--volume", "64")
+    read, found = cli(*arguments), json.loads(cli(*arguments, "--json").out)
+    floor = floor_bytes(probes[0]).total
+    assert found["floor_bytes"] == floor
+    assert f"{floor:,} bytes" in read.out
+    assert f"{found['peak_allocated_bytes'] / floor:.2f} × it" in read.out
+
+
+def test_what_did_not_fit_is_no_multiple_of_the_floor(cli: Run, probes: list[ProbeSpec]) -> None:
+    ended = cli("measure", "--budget", "1GiB", "--device", "t4-16gb", "--strategy", "plain")
+    assert "Floor" in ended.out
+    assert "× it" not in ended.out
