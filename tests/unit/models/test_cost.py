@@ -1,0 +1,82 @@
+"""Operations of a training step, counted without values, against what can be worked out by hand."""
+
+from math import prod
+
+import pytest
+import torch
+from torch.nn.functional import conv3d
+
+from membench.errors import UsageError
+from membench.models.cost import OperationCounter, recomputation, step_flops
+from membench.spec import NetworkSpec
+
+SMALL = NetworkSpec(base_channels=16, stages=3, blocks=2, expansion=2, norm_groups=4)
+
+
+def functions_flops(network: NetworkSpec) -> list[int]:
+    """The forward pass of all coupled functions of each resolution, over voxels of the last stage."""
+    found = []
+    for level, channels in enumerate(network.channels):
+        half, voxels = channels // 2, 8 ** (network.stages - 1 - level)
+        hidden = half * network.expansion
+        weights = 2 * half * hidden + hidden * network.kernel_size**3
+        functions = 2 * network.blocks * (1 if level == network.stages - 1 else 2)
+        found.append(functions * voxels * 2 * weights)
+    return found
+
+
+def around_flops(network: NetworkSpec) -> int:
+    """The forward pass of stem, ways down and up, and head."""
+    widths, kernel = network.channels, network.kernel_size
+    voxels = [8 ** (network.stages - 1 - level) for level in range(network.stages)]
+    total = voxels[0] * widths[0] * (network.in_channels * kernel**3 + network.out_channels)
+    for level in range(1, network.stages):
+        # Down: 8 taps for each coarse voxel. Up: one for each fine voxel, the same number.
+        total += 2 * 8 * voxels[level] * widths[level - 1] * widths[level]
+    return 2 * total
+
+
+def test_a_plain_step_is_three_forward_passes_but_for_the_gradient_of_the_input() -> None:
+    stem = 2 * 8 ** (SMALL.stages - 1) * SMALL.channels[0] * SMALL.in_channels * SMALL.kernel_size**3
+    forward = sum(functions_flops(SMALL)) + around_flops(SMALL)
+    assert step_flops(SMALL, "plain") == 3 * forward - stem
+
+
+@pytest.mark.parametrize("strategy", ["checkpoint", "reversible"])
+def test_these_run_every_function_once_more(strategy: str) -> None:
+    extra = step_flops(SMALL, strategy) - step_flops(SMALL, "plain")
+    assert extra == sum(functions_flops(SMALL))
+
+
+@pytest.mark.parametrize("level", range(SMALL.stages))
+@pytest.mark.parametrize("strategy", ["checkpoint", "reversible"])
+def test_a_strategy_for_one_stage_costs_that_stage(strategy: str, level: int) -> None:
+    mix = ":".join(strategy if at == level else "plain" for at in range(SMALL.stages))
+    assert step_flops(SMALL, mix) - step_flops(SMALL, "plain") == functions_flops(SMALL)[level]
+
+
+def test_slices_run_what_leads_to_the_depthwise_convolution_more_often() -> None:
+    assert recomputation(SMALL, "reversible-sliced", slices=4) > recomputation(SMALL, "reversible")
+
+
+def test_ratio_does_not_depend_on_dropout() -> None:
+    dropping = NetworkSpec(**{name: getattr(SMALL, name) for name in SMALL.__struct_fields__} | {"dropout": 0.1})
+    assert step_flops(dropping, "reversible") == step_flops(SMALL, "reversible")
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_gradients_of_a_grouped_convolution_take_two_convolutions(device: str) -> None:
+    x = torch.zeros(2, 6, 4, 4, 4, device=device, requires_grad=True)
+    weight = torch.zeros(9, 2, 3, 3, 3, device=device, requires_grad=True)
+    forward = 2 * prod((2, 9, 4, 4, 4)) * 2 * 27
+    counter = OperationCounter()
+    with counter:
+        y = conv3d(x, weight, padding=1, groups=3)
+        assert counter.flops == forward
+        y.sum().backward()
+    assert counter.flops == 3 * forward
+
+
+def test_an_unknown_strategy_is_refused() -> None:
+    with pytest.raises(UsageError, match="there is no strategy"):
+        recomputation(SMALL, "nonsense")
