@@ -60,7 +60,7 @@ def test_bad_usage_is_one_line_and_exit_code_2(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ("--strategy magic", "there is no strategy 'magic'; choose from plain, checkpoint, reversible"),
+        ("--strategy magic", "there is no strategy 'magic'; choose from plain, checkpoint, selective"),
         ("--strategy plain:magic:plain:plain", "there is no strategy 'magic'; choose from plain, checkpoint"),
         ("--strategy reversible --slices 2", "strategy 'reversible' does not run in slices"),
         ("--strategy plain:reversible:plain:plain --coupling none", "a reversible strategy needs coupling 'additive'"),

@@ -9,8 +9,10 @@ from membench.errors import UsageError
 from membench.models.blocks import Block
 from membench.models.strategies.chain import ReversibleSliced
 from membench.models.strategies.checkpoint import Checkpoint
+from membench.models.strategies.offload import Offload
 from membench.models.strategies.plain import Plain
 from membench.models.strategies.reversible import Reversible
+from membench.models.strategies.selective import Selective
 from membench.models.strategies.staged import Staged
 from membench.spec import NetworkSpec
 
@@ -47,6 +49,8 @@ class InSlices(Strategy, Protocol):
 _REGISTERED: dict[str, Strategy] = {
     "plain": Plain(),
     "checkpoint": Checkpoint(),
+    "selective": Selective(),
+    "offload": Offload(),
     "reversible": Reversible(),
     "reversible-sliced": ReversibleSliced(),
 }

@@ -40,7 +40,7 @@ def test_strategy_is_switched(small):
     for name in strategies():
         network.use_strategy(name)
         assert {id(stage.strategy) for stage in network.stages()} == {id(get_strategy(name))}
-    with pytest.raises(UsageError, match="plain, checkpoint, reversible"):
+    with pytest.raises(UsageError, match="plain, checkpoint, selective"):
         network.use_strategy("hopeful")
     assert all(stage.strategy is get_strategy(name) for stage in network.stages()), "a refusal changes nothing"
 
