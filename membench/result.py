@@ -29,8 +29,10 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     ``workspace_retries`` counts cuDNN plans given up because their workspace did not fit, ``device_to_host_reads``
     the copies from the device in the measured steps (on an emulated device they read zeros), ``modelled_calls`` the
     library calls answered by a model of membench's instead of by the library; a real device tells neither the reads nor
-    the largest workspace, which are None there. ``parameters`` is 0 where the network was not built. ``seconds`` is the
-    wall time of the whole probe and the only field that differs between two runs on an emulated device.
+    the largest workspace, which are None there. ``host_bytes`` is the peak of pinned host memory in the blocks, powers
+    of two, that PyTorch asks CUDA for (``torch.cuda.host_memory_stats``); None where CUDA was never begun.
+    ``parameters`` is 0 where the network was not built. ``seconds`` is the wall time of the whole probe and the only
+    field that differs between two runs on an emulated device.
     """
 
     spec: ProbeSpec
@@ -40,6 +42,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     peak_reserved_bytes: int = 0
     peak_requested_bytes: int = 0
     largest_workspace_bytes: int | None = None
+    host_bytes: int | None = None
     allocator_retries: int = 0
     workspace_retries: int = 0
     device_to_host_reads: int | None = None

@@ -51,6 +51,7 @@ def _facts(found: Measurement, device: Device) -> Iterator[tuple[str, str | Text
     yield "Peak requested", _exact(found.peak_requested_bytes)
     yield "Floor", _floor(found)
     yield "Largest workspace", "" if found.largest_workspace_bytes is None else _exact(found.largest_workspace_bytes)
+    yield "Pinned host memory", _exact(found.host_bytes) if found.host_bytes else ""
     yield "Budget", _exact(budget) if spec.budget else f"none: {usable_words(device)}"
     yield "Retries", f"{found.allocator_retries} of the allocator, {found.workspace_retries} for a smaller workspace"
     yield "Modelled calls", ", ".join(found.modelled_calls)

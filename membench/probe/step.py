@@ -133,6 +133,11 @@ def _statistics() -> dict[str, int]:
     return torch.cuda.memory_stats() if torch.cuda.is_initialized() else {}  # type: ignore[no-untyped-call]
 
 
+def _host_bytes() -> int | None:
+    """Peak of pinned host memory. Blocks that were freed are kept by their allocator, so this is what it asked for."""
+    return torch.cuda.host_memory_stats().get("allocated_bytes.peak", 0) if torch.cuda.is_initialized() else None
+
+
 def _result(spec: ProbeSpec, trained: _Trained, log: EmulatorLog) -> Measurement:
     counted = _statistics()
     return Measurement(
@@ -143,6 +148,7 @@ def _result(spec: ProbeSpec, trained: _Trained, log: EmulatorLog) -> Measurement
         peak_reserved_bytes=counted.get("reserved_bytes.all.peak", 0),
         peak_requested_bytes=counted.get("requested_bytes.all.peak", 0),
         largest_workspace_bytes=log.largest_workspace_bytes,
+        host_bytes=_host_bytes(),
         allocator_retries=counted.get("num_alloc_retries", 0),
         workspace_retries=counted.get("num_ooms", 0) if trained.status == "fits" else 0,
         device_to_host_reads=log.device_to_host_reads,

@@ -72,6 +72,13 @@ enum memory_status memory_unmap(uint64_t address, uint64_t bytes);
 bool memory_find(uint64_t address, uint64_t *start, uint64_t *bytes);
 bool memory_is_device_address(uint64_t address);
 
+/* ---- host.c: pinned host memory ------------------------------------------------------------------------------- */
+
+void *host_allocate(uint64_t bytes); /* NULL where there is none */
+void host_release(void *block);
+bool host_is_pinned(const void *address);
+void host_clear(void *destination, uint64_t bytes);
+
 /* ---- transfers.c --------------------------------------------------------------------------------------------- */
 
 void transfer(void *destination, const void *source, size_t bytes, enum copy_kind kind);

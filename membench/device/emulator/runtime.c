@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "emulator.h"
 
@@ -193,6 +192,9 @@ API cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attribute
     *attributes = (struct cudaPointerAttributes){.type = POINTER_UNREGISTERED, .device = -2};
     if (memory_find((uint64_t)address, NULL, NULL))
         *attributes = (struct cudaPointerAttributes){.type = POINTER_DEVICE, .devicePointer = (void *)address};
+    else if (host_is_pinned(address))
+        *attributes = (struct cudaPointerAttributes){
+            .type = POINTER_HOST, .devicePointer = (void *)address, .hostPointer = (void *)address};
     else
         attributes->hostPointer = (void *)address;
     return cudaSuccess;
@@ -200,24 +202,15 @@ API cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attribute
 
 /* ---- host memory --------------------------------------------------------------------------------------------- */
 
-/* Pinned memory is ordinary memory behind a page that holds its size. */
-enum { HOST_HEADER = 4096 };
-
 API cudaError_t cudaHostAlloc(void **address, size_t bytes, unsigned flags UNUSED) {
     ANSWER(EXACT);
-    size_t *header = mmap(NULL, bytes + HOST_HEADER, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (header == MAP_FAILED) return result(cudaErrorMemoryAllocation);
-    *header = bytes + HOST_HEADER;
-    *address = (char *)header + HOST_HEADER;
-    return cudaSuccess;
+    *address = host_allocate(bytes);
+    return *address ? cudaSuccess : result(cudaErrorMemoryAllocation);
 }
 
 API cudaError_t cudaFreeHost(void *address) {
     ANSWER(EXACT);
-    if (!address) return cudaSuccess;
-    size_t *header = (size_t *)((char *)address - HOST_HEADER);
-    munmap(header, *header);
+    if (address) host_release(address);
     return cudaSuccess;
 }
 

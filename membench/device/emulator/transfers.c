@@ -1,8 +1,5 @@
 /* Copies. Device memory holds nothing: what is read from it is zero, what is written to it is dropped. */
-#define _GNU_SOURCE
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "emulator.h"
 
@@ -16,7 +13,7 @@ void transfer(void *destination, const void *source, size_t bytes, enum copy_kin
     if (bytes == 0 || on_device(destination) || kind == HOST_TO_DEVICE || kind == DEVICE_TO_DEVICE) return;
     if (on_device(source) || kind == DEVICE_TO_HOST) {
         atomic_fetch_add(&reads, 1);
-        memset(destination, 0, bytes);
+        host_clear(destination, bytes);
         return;
     }
     memmove(destination, source, bytes);

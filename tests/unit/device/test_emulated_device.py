@@ -138,3 +138,54 @@ result = [
 """
     )
     assert answers == [0, 0, 0, 2048 // 256, 0, 0]
+
+
+def test_pinned_memory_reads_zeros_and_is_not_touched(run_emulated: RunEmulated) -> None:
+    """Gigabytes of activations are copied to the host; they must not take gigabytes of it."""
+    pinned, plain, zeros, around, grown = run_emulated(
+        """
+import torch
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+size = 1 << 30
+target = torch.empty(size, dtype=torch.uint8, pin_memory=True)
+small = torch.empty(100_000, dtype=torch.uint8, pin_memory=True).fill_(7)
+source = torch.empty(size, dtype=torch.uint8, device="cuda")
+target[:8] = 7
+before = resident()
+target.copy_(source, non_blocking=True)
+small[1000:99_000].copy_(source[:98_000])
+grown = resident() - before
+result = [target.is_pinned(), torch.empty(4).is_pinned(), int(target[:4096].sum()) + int(target[-4096:].sum()),
+          [int((small == 7).sum()), int(small[1000:99_000].sum())], grown]
+"""
+    )
+    assert (pinned, plain, zeros) == (True, False, 0)
+    assert around == [2000, 0], "what is copied, and not a byte around it"
+    assert grown < 1 << 26
+
+
+def test_pinned_memory_is_given_back(run_emulated: RunEmulated) -> None:
+    before, held, after, peak = run_emulated(
+        """
+import torch
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+torch.cuda.init()
+before = resident()
+block = torch.empty(1 << 28, dtype=torch.uint8, pin_memory=True).fill_(1)
+held = resident()
+del block
+torch._C._host_emptyCache()
+result = [before, held, resident(), torch.cuda.host_memory_stats()["allocated_bytes.peak"]]
+"""
+    )
+    assert held - before > 1 << 27
+    assert after - before < 1 << 26
+    assert peak == 1 << 28

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from msgspec.structs import replace
 
 from membench.device import resolve
 from membench.errors import MembenchError
@@ -45,3 +46,17 @@ def test_a_server_that_was_killed_is_started_anew() -> None:
         second = prober(PROBE)
     assert first.fits
     assert second.peak_reserved_bytes == first.peak_reserved_bytes
+
+
+@pytest.mark.slow
+def test_pinned_host_memory_is_reported() -> None:
+    """What leaves the device is on the host, some of it twice, each tensor rounded up to a power of two."""
+    probe = ProbeSpec(network=SMALL, volume=(32, 32, 32), device="a100-40gb")
+    with Prober(resolve("a100-40gb")) as prober:
+        plain, offload, again = (prober(replace(probe, strategy=name)) for name in ("plain", "offload", "offload"))
+    assert plain.host_bytes == 0
+    assert offload.fits
+    assert offload.host_bytes == again.host_bytes
+    assert offload.host_bytes is not None
+    kept = plain.peak_requested_bytes - offload.peak_requested_bytes
+    assert 0 < kept < offload.host_bytes < 4 * kept
