@@ -144,7 +144,7 @@ def show(compared: Sequence[Comparison]) -> None:
             f"[{sources.index(row.source) + 1}], {row.card}",
             style="red" if row.failed else None,
         )
-    console = Console(width=max(120, Console().width), markup=False, highlight=False)
+    console = Console(width=200, markup=False, highlight=False)
     console.print(table)
     for number, source in enumerate(sources, 1):
         console.print(f"[{number}] {source}", soft_wrap=True)

@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import BENCHMARKS
-from published import Peak, Publication, Tolerance, compare, publications, replay
+from published import HERE, Peak, Publication, Tolerance, compare, publications, replay
 
 PUBLICATION = Publication(
     card="t4-16gb",
@@ -54,7 +53,7 @@ def test_a_replay_that_breaks_fails_with_its_last_words(tmp_path: Path) -> None:
 
 def test_every_publication_has_a_replay_and_a_source() -> None:
     for publication in publications():
-        assert (BENCHMARKS / publication.replay).is_file()
+        assert (HERE / publication.replay).is_file()
         assert publication.source
     tolerances = {peak.workload: peak.tolerance for publication in publications() for peak in publication.peak}
     assert tolerances["resnet50 16x224"] == Tolerance(allocated=1.0, reserved=2.0)
@@ -63,7 +62,7 @@ def test_every_publication_has_a_replay_and_a_source() -> None:
 @pytest.mark.slow
 def test_the_emulated_cards_peak_as_published() -> None:
     done = subprocess.run(
-        [sys.executable, BENCHMARKS / "published.py", "--json"], capture_output=True, text=True, timeout=200
+        [sys.executable, HERE / "published.py", "--json"], capture_output=True, text=True, timeout=200
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(done.stdout)
