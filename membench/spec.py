@@ -75,8 +75,8 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise UsageError(f"kernel size must be odd, not {self.kernel_size}")
         if not 0.0 <= self.dropout < 1.0:
             raise UsageError(f"dropout must be at least 0 and less than 1, not {self.dropout}")
-        if self.channel_multiplier < 1.0:
-            raise UsageError(f"channel multiplier must be at least 1, not {self.channel_multiplier:g}")
+        if not 1.0 <= self.channel_multiplier <= 16.0:
+            raise UsageError(f"channel multiplier must be at least 1 and at most 16, not {self.channel_multiplier:g}")
         if self.max_channels is not None and self.max_channels < 1:
             raise UsageError(f"max channels must be at least 1, not {self.max_channels}")
         self._validate_groups()
@@ -148,8 +148,8 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise UsageError(f"batch must be at least 1, not {self.batch}")
         if self.budget is not None and self.budget < 1:
             raise UsageError(f"budget must be positive, not {self.budget} bytes")
-        if self.timeout <= 0:
-            raise UsageError(f"timeout must be positive, not {self.timeout:g} seconds")
+        if not 0.0 < self.timeout <= 1e8:
+            raise UsageError(f"timeout must be positive and at most 1e8 seconds, not {self.timeout:g}")
         grid = self.network.grid
         if any(side < 1 or side % grid for side in self.volume):
             raise UsageError(

@@ -50,7 +50,7 @@ def resolve(name: str | None = None) -> Device:
 
     Raises:
         UsageError: there is no such card, or no such GPU.
-        MembenchError: the emulated device cannot run on this machine.
+        MembenchError: the emulated device cannot run on this machine, or PyTorch is not a CUDA build.
     """
     wanted = name or default_device()
     match = re.fullmatch(r"cuda(?::(\d+))?", wanted)
@@ -79,6 +79,7 @@ def _real(ordinal: int) -> Device:
         )
     if ordinal >= len(found):
         raise UsageError(f"there is no device cuda:{ordinal}; this machine has {len(found)}, numbered from 0")
+    emulated.require_cuda_build()
     gpu = found[ordinal]
     info = DeviceInfo(
         name=f"cuda:{ordinal}" if ordinal else "cuda",

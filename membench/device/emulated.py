@@ -10,7 +10,7 @@ from membench.device.catalog import Card
 from membench.errors import MembenchError
 
 LIBRARIES = ("libmembench_cuda.so", "libmembench_nvml.so")
-INSTALL_TORCH = "pip install 'torch>=2.11' on x86-64 Linux gives a CUDA build"
+INSTALL_TORCH = "pip install --force-reinstall 'torch>=2.11' on x86-64 Linux gives a CUDA build"
 
 
 def library_paths() -> tuple[Path, ...]:
@@ -24,7 +24,7 @@ def environment(card: Card) -> dict[str, str]:
     Raises:
         MembenchError: this machine cannot run the emulated device; the message says why and what to do.
     """
-    torch = _require_cuda_build()
+    torch = _require_platform()
     libraries = library_paths()
     if not all(path.exists() for path in libraries):
         raise MembenchError(
@@ -43,10 +43,24 @@ def environment(card: Card) -> dict[str, str]:
     }
 
 
-def _require_cuda_build() -> Path:
-    """PyTorch's folder, once it is known to hold a CUDA 13 build. Nothing is imported."""
+def _require_platform() -> Path:
+    """PyTorch's folder, once it is known to hold a build that the emulated device can be put under."""
     if sys.platform != "linux":
         raise MembenchError(f"the emulated device runs on x86-64 Linux only, not on {sys.platform}; {INSTALL_TORCH}")
+    torch, version = require_cuda_build()
+    if int(version.split(".")[0]) != 13:
+        raise MembenchError(
+            f"this PyTorch is built for CUDA {version}; the emulated device speaks CUDA 13, {INSTALL_TORCH}"
+        )
+    return torch
+
+
+def require_cuda_build() -> tuple[Path, str]:
+    """The folder of PyTorch and the version of CUDA that it is built for. Nothing is imported.
+
+    Raises:
+        MembenchError: PyTorch is not installed, or is a CPU-only build; the message says what to do.
+    """
     spec = importlib.util.find_spec("torch")
     if spec is None or spec.origin is None:
         raise MembenchError(f"PyTorch is not installed; {INSTALL_TORCH}")
@@ -54,11 +68,7 @@ def _require_cuda_build() -> Path:
     version = cuda_version(torch)
     if version is None or not (torch / "lib" / "libtorch_cuda.so").exists():
         raise MembenchError(f"this PyTorch is a CPU-only build; {INSTALL_TORCH}")
-    if int(version.split(".")[0]) != 13:
-        raise MembenchError(
-            f"this PyTorch is built for CUDA {version}; the emulated device speaks CUDA 13, {INSTALL_TORCH}"
-        )
-    return torch
+    return torch, version
 
 
 def cuda_version(torch: Path) -> str | None:

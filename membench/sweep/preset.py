@@ -10,6 +10,7 @@ import msgspec
 from membench.errors import UsageError
 from membench.result import ClaimName
 from membench.spec import AxisName, Coupling, NetworkSpec, Optimizer, OptimizerImplementation, Precision
+from membench.units import parse_bytes, parse_volume
 
 Parameter = Literal["budget", "expansion", "blocks"]
 T = TypeVar("T", bound=msgspec.Struct)
@@ -146,6 +147,7 @@ def _check_names(preset: Preset) -> None:
     for field in ("budgets", "variant", "search"):
         if not getattr(preset, field):
             raise UsageError(f"{field} must not be empty")
+    _check_sizes(preset)
     axes = tuple(search.axis for search in preset.search)
     variants = tuple(variant.name for variant in preset.variant)
     for number, claim in enumerate(preset.claim):
@@ -157,6 +159,18 @@ def _check_names(preset: Preset) -> None:
         _check_known(_named(study), variants, f"sensitivity[{number}].start")
     for number, search in enumerate(preset.search):
         _check_known(_named(search), variants, f"search[{number}].start")
+
+
+def _check_sizes(preset: Preset) -> None:
+    """What a preset writes as text is read here once, so that the error names the file."""
+    for budget in preset.budgets:
+        parse_bytes(budget)
+    for study in preset.sensitivity:
+        for value in study.values if study.parameter == "budget" else ():
+            parse_bytes(str(value))
+    for volume in (preset.probe.volume, *(search.probe.get("volume") for search in preset.search)):
+        if isinstance(volume, str):
+            parse_volume(volume)
 
 
 def _named(template: Search | Sensitivity) -> tuple[str, ...]:

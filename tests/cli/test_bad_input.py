@@ -17,6 +17,9 @@ REFUSED = {
     "measure --base-channels 20": "8 norm groups do not divide the two halves of the 20 channels of stage 1",
     "measure --device a100": "could be a100-40gb, a100-80gb",
     "measure --device a100-45gb": "near names: a100-40gb",
+    "measure --channel-multiplier nan": "channel multiplier must be at least 1 and at most 16, not nan",
+    "measure --timeout inf": "timeout must be positive and at most 1e8 seconds, not inf",
+    "measure --timeout nan": "timeout must be positive and at most 1e8 seconds, not nan",
     "measure --steps 1": "steps must be at least 2",
     "measure --steps two": "--steps",
     "measure --slices 0": "slices must be at least 1, not 0",
@@ -73,7 +76,17 @@ def test_a_strategy_that_cannot_be_is_bad_usage(program: Run, options: str, reas
     assert ended.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("field", ["titel = 1", "[probe]\nstep = 2", "[[search]]\naxis = 'depth'"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "titel = 1",
+        "[probe]\nstep = 2",
+        "[[search]]\naxis = 'depth'",
+        "[[search]]\naxis = 'volume'\n[probe]\nvolume = '1x2'",
+        "[[search]]\naxis = 'blocks'\n[search.probe]\nvolume = 'large'",
+        "[[search]]\naxis = 'volume'\n[[sensitivity]]\nparameter = 'budget'\nvalues = ['lots']\nvariants = ['plain']",
+    ],
+)
 def test_an_unknown_field_of_a_preset_is_named(cli: Run, tmp_path: Path, field: str) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(

@@ -62,12 +62,13 @@ def interrupted(tmp_path: Path, arguments: tuple[str, ...], count: int) -> tuple
         text=True,
     ) as running:
         wait_for(lambda: len(processes(mark)) >= count or running.poll() is not None)
+        time.sleep(0.2)  # until the command knows of what it has started
         started = time.monotonic()
         running.send_signal(signal.SIGINT)
         said = running.communicate(timeout=60)
         seconds = time.monotonic() - started
     # A probe is killed by the system when its server is gone, which is a moment later.
-    wait_for(lambda: not processes(mark), seconds=0.5)
+    wait_for(lambda: not processes(mark), seconds=1)
     assert said[0] == ""
     return running.returncode, seconds, said[1]
 

@@ -5,6 +5,7 @@ and the process that it starts for probes, to which it adds nothing for a real d
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,3 +109,13 @@ def test_what_the_gpu_does_not_have_is_refused(on_card: Run, arguments: tuple[st
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(f"membench: {reason}")
     assert ended.err.count("\n") == 1
+
+
+def test_a_cpu_build_of_pytorch_says_what_to_install(program: Run, tmp_path: Path) -> None:
+    torch = tmp_path / "torch"
+    torch.mkdir()
+    (torch / "__init__.py").touch()
+    (torch / "version.py").write_text("cuda: Optional[str] = None\n")
+    ended = program(*PROBE, **environment(find_card(CARD)[1]), PYTHONPATH=str(tmp_path))
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("membench: this PyTorch is a CPU-only build; pip install --force-reinstall")

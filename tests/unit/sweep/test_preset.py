@@ -100,10 +100,8 @@ def test_a_mistake_is_named_with_the_file_and_the_field(tmp_path, change, named)
     ],
 )
 def test_a_search_that_cannot_be_run_is_refused_when_planning(tmp_path, added, named):
-    preset = load_preset(written(tmp_path, SMALL + added))
-
     with pytest.raises(UsageError, match=re.escape(named)) as error:
-        plan(preset)
+        plan(load_preset(written(tmp_path, SMALL + added)))
     assert "\n" not in str(error.value)
 
 
