@@ -135,7 +135,9 @@ def _statistics() -> dict[str, int]:
 
 def _host_bytes() -> int | None:
     """Peak of pinned host memory. Blocks that were freed are kept by their allocator, so this is what it asked for."""
-    return torch.cuda.host_memory_stats().get("allocated_bytes.peak", 0) if torch.cuda.is_initialized() else None
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return None
+    return torch.cuda.host_memory_stats().get("allocated_bytes.peak", 0)
 
 
 def _result(spec: ProbeSpec, trained: _Trained, log: EmulatorLog) -> Measurement:
