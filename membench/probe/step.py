@@ -137,7 +137,7 @@ def _host_bytes() -> int | None:
     """Peak of pinned host memory. Blocks that were freed are kept by their allocator, so this is what it asked for."""
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return None
-    return torch.cuda.host_memory_stats().get("allocated_bytes.peak", 0)
+    return int(torch.cuda.host_memory_stats().get("allocated_bytes.peak", 0))
 
 
 def _result(spec: ProbeSpec, trained: _Trained, log: EmulatorLog) -> Measurement:
