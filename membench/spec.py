@@ -18,6 +18,8 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Optimizer = Literal["adam", "adamw", "sgd"]
 OptimizerImplementation = Literal["foreach", "for-loop", "fused"]
 AxisName = Literal["volume", "stages", "blocks", "channels", "batch"]
+# The strategy of a probe that is to have the cheapest one that fits; `membench.recommend` puts a real one in its place.
+AUTO = "auto"
 
 
 class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from membench import __version__
-from membench.cli import devices, doctor, measure, report, search, sweep
+from membench.cli import devices, doctor, measure, recommend, report, search, sweep
 from membench.errors import MembenchError
 
 app = typer.Typer(
@@ -17,7 +17,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (sweep.sweep, measure.measure, search.search, devices.devices, report.report, doctor.doctor):
+COMMANDS = (
+    sweep.sweep,
+    measure.measure,
+    search.search,
+    recommend.recommend,
+    devices.devices,
+    report.report,
+    doctor.doctor,
+)
+for command in COMMANDS:
     app.command()(command)
 
 

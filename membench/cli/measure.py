@@ -6,6 +6,7 @@ import msgspec
 from rich.panel import Panel
 from rich.text import Text
 
+from membench.cli.candidates import choice_document, choice_facts, choose
 from membench.cli.options import Json, probe_options
 from membench.cli.output import err, facts, out, print_json, verdict
 from membench.cli.probing import on_device
@@ -14,7 +15,7 @@ from membench.device import Device
 from membench.floor import floor_bytes
 from membench.probe import Prober
 from membench.result import Measurement
-from membench.spec import ProbeSpec
+from membench.spec import AUTO, ProbeSpec
 from membench.units import format_bytes, format_volume
 
 EXIT_CODES = {"fits": 0, "oom": 3}
@@ -24,17 +25,26 @@ EXIT_CODES = {"fits": 0, "oom": 3}
 def measure(probe: ProbeSpec, json: Json = False) -> int:
     """Run training steps of one network under a budget.
 
+    With the strategy auto, each resolution gets the strategy that computes least again and fits.
+
     Exit code: 0 it fits, 3 out of memory, 1 an error, 2 bad usage.
     """
     probe.validate()
     device, probe = on_device(probe)
-    with err().status(f"{probe.steps} training steps on {device.info.title} …"), Prober(device) as prober:
-        measurement = prober(probe)
+    chosen = None
+    with err().status(f"{probe.steps} training steps on {device.info.title} …") as status, Prober(device) as prober:
+        if probe.strategy == AUTO:
+            chosen = choose(probe, device, (), prober, status)
+            measurement = chosen.subject.measurement
+        else:
+            measurement = prober(probe)
     if json:
-        print_json(msgspec.structs.asdict(measurement) | {"floor_bytes": floor_bytes(probe).total})
+        document = msgspec.structs.asdict(measurement) | {"floor_bytes": floor_bytes(probe).total}
+        print_json(document | (choice_document(chosen) if chosen else {}))
     else:
-        title = f"{probe.variant}, {format_volume(probe.volume)} voxels, {device.info.name}"
-        out().print(Panel(facts(_facts(measurement, device)), title=title, title_align="left", expand=False))
+        title = f"{measurement.spec.variant}, {format_volume(probe.volume)} voxels, {device.info.name}"
+        rows = (*_facts(measurement, device), *choice_facts(chosen))
+        out().print(Panel(facts(rows), title=title, title_align="left", expand=False))
     return EXIT_CODES.get(measurement.status, 1)
 
 

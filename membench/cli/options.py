@@ -34,7 +34,7 @@ HELP = {
     "dropout": "Probability of dropping a channel in each block.",
     "volume": "Voxels of the input; one number is a cube.",
     "batch": "Samples in a step.",
-    "strategy": "How activations are kept, such as plain, checkpoint or reversible; one, or one per stage: A:B:…",
+    "strategy": "How activations are kept: plain, checkpoint, reversible, …; one, one per stage (A:B:…), or auto.",
     "slices": "Parts of a block's hidden channels that reversible-sliced runs one at a time.",
     "precision": "fp32, or autocast to bf16 or fp16.",
     "tf32": "Allow TF32 in fp32 convolutions and products, or forbid it.",

@@ -10,9 +10,10 @@ from membench.errors import MembenchError, UsageError
 from membench.result import DeviceInfo
 from membench.units import GIB, format_bytes
 
-__all__ = ["Card", "Device", "catalog", "default_device", "find_card", "resolve"]
+__all__ = ["Card", "Device", "catalog", "default_device", "find_card", "resolve", "unlimited"]
 
 DEFAULT_CARD = "a100-40gb"
+UNLIMITED_BYTES = 4 * 1024 * GIB
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +58,22 @@ def resolve(name: str | None = None) -> Device:
     return _real(int(match[1] or 0)) if match else _emulated(wanted)
 
 
+def unlimited(device: Device) -> Device | None:
+    """The same card with more memory than any network takes; None for a real GPU, which has what it has.
+
+    The memory of a card decides nothing but what fits: libraries plan by its other figures.
+    """
+    if device.info.kind == "real":
+        return None
+    name, card = find_card(device.info.name)
+    return _described(name, msgspec.structs.replace(card, total_bytes=UNLIMITED_BYTES))
+
+
 def _emulated(wanted: str) -> Device:
-    name, card = find_card(wanted)
+    return _described(*find_card(wanted))
+
+
+def _described(name: str, card: Card) -> Device:
     info = DeviceInfo(
         name=name,
         kind="emulated",

@@ -2,5 +2,6 @@
 
 from membench.search.axis import Axis, Candidate
 from membench.search.edge import search, walk
+from membench.search.mix import Choice, Mix, Tried, cheapest, mixes
 
-__all__ = ["Axis", "Candidate", "search", "walk"]
+__all__ = ["Axis", "Candidate", "Choice", "Mix", "Tried", "cheapest", "mixes", "search", "walk"]

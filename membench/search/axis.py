@@ -7,7 +7,7 @@ import msgspec
 
 from membench.errors import UsageError
 from membench.result import AxisValue
-from membench.spec import AxisName, NetworkSpec, ProbeSpec, SearchSpec, Volume
+from membench.spec import AUTO, AxisName, NetworkSpec, ProbeSpec, SearchSpec, Volume
 
 # Where an axis ends when the search sets no limit: beyond what any device holds, so that every search terminates.
 ENDS: dict[AxisName, int] = {"volume": 4096, "stages": 12, "blocks": 4096, "channels": 65536, "batch": 65536}
@@ -30,11 +30,16 @@ class Axis:
     ``first_guess`` is the number to probe first.
 
     Raises:
-        UsageError: the network, the shape, the start or the limit leave no value that can be probed.
+        UsageError: the network, the shape, the start or the limit leave no value that can be probed, or the strategy
+            is not one to search with.
     """
 
     def __init__(self, search: SearchSpec) -> None:
         self.search = search
+        if search.probe.strategy == AUTO:
+            raise UsageError(
+                "the strategy auto is chosen for one probe, by membench measure or recommend; search with a named one"
+            )
         if min(search.ratio) < 1:
             raise UsageError(f"volume ratio must be three positive numbers, not {search.ratio}")
         self._unit = _unit(search)

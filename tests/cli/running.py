@@ -26,7 +26,10 @@ def command(*arguments: str) -> list[str]:
 
 
 class FakeProber:
-    """Stands in for the prober: a probe takes memory in proportion to its voxels, more of it under ``plain``."""
+    """Stands in for the prober: a probe takes memory in proportion to its voxels, more of it under ``plain``.
+
+    Of a mix of strategies, that of the full resolution decides.
+    """
 
     asked: list[ProbeSpec]
 
@@ -44,7 +47,7 @@ class FakeProber:
     def __call__(self, spec: ProbeSpec) -> Measurement:
         self.asked.append(spec)
         depth, height, width = spec.volume
-        share = {"plain": 4, "broken": 4}.get(spec.strategy, 1)
+        share = {"plain": 4, "broken": 4}.get(spec.strategy.split(":")[0], 1)
         peak = depth * height * width * spec.batch * spec.network.base_channels * spec.network.blocks * share * 64
         budget = spec.budget or self.device.usable_bytes
         status = "fits" if peak <= budget else "oom"

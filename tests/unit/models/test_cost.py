@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import conv3d
 
 from membench.errors import UsageError
+from membench.models import build, get_strategy
 from membench.models.cost import OperationCounter, recomputation, step_flops
 from membench.spec import NetworkSpec
 
@@ -80,3 +81,17 @@ def test_gradients_of_a_grouped_convolution_take_two_convolutions(device: str) -
 def test_an_unknown_strategy_is_refused() -> None:
     with pytest.raises(UsageError, match="there is no strategy"):
         recomputation(SMALL, "nonsense")
+
+
+def test_a_strategy_per_stage_is_counted_as_the_whole_network_would_be() -> None:
+    mix = ["reversible-sliced", "checkpoint", "selective"]
+    built = build(SMALL, get_strategy(":".join(mix)), device="meta")
+    side = 2 * SMALL.grid
+    counter = OperationCounter()
+    with counter:
+        built(torch.zeros(1, SMALL.in_channels, side, side, side, device="meta")).sum().backward()
+    assert step_flops(SMALL, ":".join(mix)) * 8 == counter.flops
+
+
+def test_keeping_activations_on_the_host_computes_nothing_twice() -> None:
+    assert recomputation(SMALL, "offload") == 1.0

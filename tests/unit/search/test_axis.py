@@ -109,3 +109,8 @@ def test_the_network_is_checked_before_anything_is_probed():
 def test_every_axis_ends():
     for name in ("volume", "stages", "blocks", "channels", "batch"):
         assert 1 <= axis(name).last < math.inf
+
+
+def test_auto_is_nothing_to_search_with():
+    with pytest.raises(UsageError, match="strategy auto is chosen for one probe"):
+        Axis(SearchSpec(axis="volume", probe=ProbeSpec(strategy="auto")))
