@@ -12,13 +12,13 @@ Beside it stands the ratio of floating-point operations of products and convolut
 are counted in the first step, which is not timed, by `torch.utils.flop_counter` with two corrections: it takes the
 weight's gradient of a grouped convolution for that of a full one, and does not know products in place.
 
-Read the CPU's ratio with care. More than half of a plain step goes to depthwise 3-D convolutions, for which oneDNN has
-a fast kernel forward (brdgmm_dw) and backward only its general one (gemm:jit, a matrix product with a single row for
-each channel): backward takes 4 times as long as forward and more, where the arithmetic says twice. Computing forward
-again then looks cheaper than it is. ``--no-onednn`` takes PyTorch's own convolutions, slow in both directions alike
-(backward 2.3 times), which brings the ratios near those of the operations; ``--block conv`` has only convolutions that
-oneDNN does well. The line below the table says how long backward takes in the run. Strategy `offload` has nowhere to go
-on a CPU: its price is the bus.
+Read the CPU's ratio with care. Most of a plain step goes to depthwise 3-D convolutions, for which oneDNN has a fast
+kernel forward (brdgmm_dw) and backward only its general one (gemm:jit, a matrix product with a single row for each
+channel): backward takes 4 to 5 times as long as forward, where the arithmetic says twice. Computing forward again then
+looks cheaper than it is. ``--no-onednn`` takes PyTorch's own convolutions, slow in both directions alike, in which a
+recomputation has its full price (checkpoint 1.29 instead of 1.07) but slices gain from the caches; ``--block conv`` has
+only convolutions that oneDNN does well. The line below the table says how long backward takes in the run. Strategy
+`offload` has nowhere to go on a CPU: its price is the bus.
 """
 
 import statistics
@@ -39,6 +39,7 @@ from membench.spec import BlockKind, NetworkSpec, Volume
 from membench.units import parse_volume
 
 BASELINE = "plain"
+ROUNDS = 3
 aten = torch.ops.aten
 
 
@@ -61,12 +62,19 @@ class StepTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(
-    network: NetworkSpec, volume: Volume, names: Sequence[str], *, device: str = "cpu", rounds: int = 5
+    network: NetworkSpec,
+    volume: Volume,
+    names: Sequence[str],
+    *,
+    device: str = "cpu",
+    rounds: int = ROUNDS,
+    threads: int = 1,
 ) -> list[StepTime]:
     """Time the strategies (and plain, which comes first) against each other; see the module's first lines.
 
     A strategy that fails in its first step, which is not timed, gets a row that says why, and the others go on.
     """
+    torch.set_num_threads(threads)
     names = list(dict.fromkeys([BASELINE, *names]))
     runners, errors = _warmed_up(network, volume, names, device)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in runners}
@@ -184,17 +192,18 @@ def main(
     blocks: Annotated[int, typer.Option(help="Blocks per stage.")] = 2,
     block: Annotated[BlockKind, typer.Option(help="mbconv or conv.")] = "mbconv",
     device: Annotated[str, typer.Option(help="cpu, or cuda, cuda:N.")] = "cpu",
-    rounds: Annotated[int, typer.Option(min=1, help="Timed steps of each strategy.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed steps of each strategy.")] = ROUNDS,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     onednn: Annotated[bool, typer.Option(help="Convolve by oneDNN on the CPU.")] = True,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Compare the step times of strategies."""
     load_plugins()
-    torch.set_num_threads(threads)
     network = NetworkSpec(base_channels=base_channels, stages=stages, blocks=blocks, block=block)
     torch.backends.mkldnn.set_flags(onednn)  # type: ignore[no-untyped-call]
-    found = compare(network, parse_volume(volume), strategy or strategies(), device=device, rounds=rounds)
+    found = compare(
+        network, parse_volume(volume), strategy or strategies(), device=device, rounds=rounds, threads=threads
+    )
     if json:
         print_json({"volume": volume, "device": device, "rounds": rounds, "network": network, "strategies": found})
     else:

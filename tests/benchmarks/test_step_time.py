@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 
 import pytest
 import step_time
@@ -19,6 +20,14 @@ from membench.spec import NetworkSpec
 VOXELS = 4 * 4 * 4
 # One stage with one block: F and G on 8 channels, 16 hidden. Halves of full width could not be cut in slices.
 TINY = NetworkSpec(base_channels=16, stages=1, blocks=1, expansion=2, norm_groups=2)
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    """Comparing sets the number of threads of the process."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 def _backward_of(make: object) -> int:
@@ -128,10 +137,7 @@ def test_a_slower_strategy_is_measured_slower(monkeypatch: pytest.MonkeyPatch) -
             return self.network(x)
 
     monkeypatch.setattr(step_time, "build", lambda spec, name, device: Slow() if name == "slow" else network)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     plain, slow = compare(TINY, (4, 4, 4), ["slow"], rounds=3)
-    torch.set_num_threads(threads)
     assert slow.forward_seconds > 0.05 > plain.forward_seconds
     assert slow.ratio > 1.5
     assert slow.operations_ratio == 1.0
