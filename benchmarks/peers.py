@@ -3,7 +3,7 @@
     pip install 'membench[bench]'
     python benchmarks/peers.py                                       # an emulated A100 40 GB, 16 GiB
     python benchmarks/peers.py --device t4-16gb --budget 14GiB
-    python benchmarks/peers.py --device h100-80gb --times times.json # times of `step_time.py --json`, not taken again
+    python benchmarks/peers.py --times benchmarks/results/step-time.json  # from `step_time.py --json`, not taken again
 
 The network is the default of `membench.spec.NetworkSpec` (32 base channels, 4 stages of 2 blocks, expansion 6), in
 float32, batch 1, Adam; the peers, of `peer_strategies`, run its own functions. The table has
@@ -11,7 +11,8 @@ float32, batch 1, Adam; the peers, of `peer_strategies`, run its own functions. 
 - the peaks of two training steps at 64^3 and 128^3 voxels, with all of the card's memory to be had, and the peak
   allocated at the larger as a multiple of the floor (`membench.floor`);
 - the side of the largest cube that trains under the budget, found by `membench.search` (the next one up does not);
-- the times of a step on the CPU and its floating-point operations, over those of `plain` (`step_time`), at 32^3.
+- the time of a step on the CPU (median of the rounds, and their extremes) and its floating-point operations, over those
+  of `plain` (`step_time`), at 32^3.
 
 Below it stands why a figure is missing, and wherever a peer is ahead of a reversible strategy of membench's. It is
 written to ``results/peers-<card>.md`` and ``.csv``.
@@ -96,7 +97,7 @@ def table(rows: Sequence[Peer], budget: int) -> list[list[str]]:
     headings = ["strategy"]
     headings += [f"{counter} at {side}³ (GiB)" for side in SIDES for counter in ("reserved", "allocated")]
     headings += [f"× floor at {SIDES[-1]}³"]
-    headings += [f"largest side at {_short(budget)}", "step time (CPU)", "operations"]
+    headings += [f"largest side at {_short(budget)}", "step time (CPU)", "lowest", "highest", "operations"]
     return [headings, *(_cells(row) for row in rows)]
 
 
@@ -107,7 +108,8 @@ def _cells(row: Peer) -> list[str]:
         cells += [f"{count / 2**30:.2f}" if found.fits else NONE for count in peaks]
     multiple = row.multiple()
     cells += [f"{multiple:.1f}" if multiple else NONE, str(row.side() or NONE)]
-    return cells + [NONE if row.time.error else f"{ratio:.2f}" for ratio in (row.time.ratio, row.time.operations_ratio)]
+    ratios = (row.time.ratio, row.time.lowest, row.time.highest, row.time.operations_ratio)
+    return cells + [NONE if row.time.error else f"{ratio:.2f}" for ratio in ratios]
 
 
 def behind(rows: Sequence[Peer]) -> Iterator[str]:
@@ -129,9 +131,14 @@ def _behind(own: Peer, other: Peer) -> Iterator[str]:
 
 
 def _slower(own: StepTime, other: StepTime) -> Iterator[str]:
-    if not (own.error or other.error) and own.ratio > other.ratio:
+    if own.error or other.error:
+        return
+    if own.ratio > other.ratio:
         rounds = ", within what rounds differ by" if own.lowest <= other.highest else ""
         yield f"{own.strategy} takes more time than {other.strategy}: {own.ratio:.2f} against {other.ratio:.2f}{rounds}"
+    if own.operations > other.operations:
+        ratios = f"{own.operations_ratio:.2f} against {other.operations_ratio:.2f}"
+        yield f"{own.strategy} has more operations than {other.strategy}: {ratios}"
 
 
 def _short(budget: int) -> str:

@@ -67,7 +67,15 @@ def _row(strategy: str, gib: int, side: int, *, ratio: float = 1.0, status: str 
         probes=(fit,),
         failure=None if status == "fits" else fit,
     )
-    time = StepTime(strategy=strategy, ratio=ratio, lowest=ratio, highest=ratio, operations_ratio=1.5, error=error)
+    time = StepTime(
+        strategy=strategy,
+        ratio=ratio,
+        lowest=ratio,
+        highest=ratio,
+        operations=round(100 * ratio),
+        operations_ratio=1.5,
+        error=error,
+    )
     return Peer(
         strategy=strategy, peaks={64: found(64, gib * GIB), 128: found(128, gib * GIB)}, largest=largest, time=time
     )
@@ -77,8 +85,8 @@ def test_what_failed_says_why_in_its_place() -> None:
     rows = [_row("plain", 4, 88), _row("revlib", 2, 1, status="error", error="no")]
     _, plain, revlib = table(rows, 16 * GIB)
     assert plain[:5] == ["plain", "4.00", "2.00", "4.00", "2.00"]
-    assert plain[6:] == ["88", "1.00", "1.50"]
-    assert revlib == ["revlib", *["–"] * 8]
+    assert plain[6:] == ["88", "1.00", "1.00", "1.00", "1.50"]
+    assert revlib == ["revlib", *["–"] * 10]
     text = markdown(rows, resolve("a100-40gb"), 16 * GIB)
     assert "--device a100-40gb --budget 16GiB`" in text
     assert [line for line in text.splitlines() if line.startswith("- revlib")] == [
@@ -97,9 +105,10 @@ def test_where_a_peer_is_ahead_is_told() -> None:
         "reversible reserves more at 128³ than revlib",
         "reversible fits a smaller cube than revlib",
         "reversible takes more time than revlib: 1.25 against 1.10",
+        "reversible has more operations than revlib: 1.50 against 1.50",
     ]
     unsure = msgspec.structs.replace(own, time=msgspec.structs.replace(own.time, lowest=1.0))
-    assert list(behind([ahead, unsure]))[-1].endswith("1.25 against 1.10, within what rounds differ by")
+    assert list(behind([ahead, unsure]))[-2].endswith("1.25 against 1.10, within what rounds differ by")
     assert list(behind([level, own])) == []
 
 
