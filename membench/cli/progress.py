@@ -18,23 +18,26 @@ from rich.text import Text
 
 from membench.report.words import axis_title, pretty_value, short_bytes
 from membench.result import Point, SearchResult
-from membench.spec import SearchSpec
+from membench.spec import ProbeSpec, SearchSpec
 from membench.sweep import Event, ProbeFinished, ProbeStarted, SearchFinished, SearchStarted
 from membench.units import format_bytes
 
 
 class Display:
-    """Shows the events of searches, which are known by their position in ``searches``. A context manager; callable."""
+    """Shows the events of searches, and after them of single probes, which are known by their position in ``searches``
+    and ``singles``. A context manager; callable.
+    """
 
-    def __init__(self, console: Console, searches: Sequence[SearchSpec]) -> None:
+    def __init__(self, console: Console, searches: Sequence[SearchSpec], singles: Sequence[ProbeSpec] = ()) -> None:
         self._console = console
-        self._names = search_names(searches)
+        self._names = [*search_names(searches), *(f"Trade-off, {probe.variant}" for probe in singles)]
+        self._singles = range(len(searches), len(self._names))
         self._running: dict[int, _Running] = {}
         self._measured = self._reused = 0
         self._bar = Progress(
             BarColumn(24), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console
         )
-        self._total = self._bar.add_task("searches", total=len(searches))
+        self._total = self._bar.add_task("searches", total=len(self._names))
         # Rich's own refreshing thread and a print at the same moment can both move the cursor: one lock is for both.
         self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
         self._lock = threading.Lock()
@@ -61,6 +64,9 @@ class Display:
             if isinstance(event, SearchFinished):
                 line = ending(self._names[event.position], event.result)
                 self._console.print(line, soft_wrap=not self._live)
+            elif isinstance(event, ProbeFinished) and event.position in self._singles:
+                line = outcome(self._names[event.position], event.point)
+                self._console.print(line, soft_wrap=not self._live)
 
     def _tick(self) -> None:
         while self._live and not self._ended.wait(0.1):
@@ -72,14 +78,21 @@ class Display:
             case SearchStarted():
                 self._running[event.position] = _Running(self._names[event.position])
             case ProbeStarted():
-                self._running[event.position].value = pretty_value(event.candidate.value)
+                running = self._running.setdefault(event.position, _Running(self._names[event.position]))
+                running.value = pretty_value(event.candidate.value)
             case ProbeFinished():
-                self._running[event.position].add(event.point)
                 self._reused += event.reused
                 self._measured += not event.reused
+                if event.position in self._singles:
+                    self._end(event.position)
+                else:
+                    self._running[event.position].add(event.point)
             case SearchFinished():
-                del self._running[event.position]
-                self._bar.advance(self._total)
+                self._end(event.position)
+
+    def _end(self, position: int) -> None:
+        self._running.pop(position, None)
+        self._bar.advance(self._total)
 
     def _update(self) -> None:
         if self._live:
@@ -130,6 +143,18 @@ def ending(name: str, result: SearchResult) -> Text:
     words = ", ".join(word for word in (peak, edge) if word)
     mark = ("✓ ", "bold green") if fit else ("✗ ", "bold yellow")
     return Text.assemble(mark, name, "  ", words)
+
+
+def outcome(name: str, point: Point) -> Text:
+    """One line about a single probe that ended."""
+    measurement, value = point.measurement, pretty_value(point.value)
+    if measurement.fits:
+        peak = format_bytes(measurement.peak_reserved_bytes)
+        return Text.assemble(("✓ ", "bold green"), name, f"  {value} fits ({peak})")
+    if measurement.status == "oom":
+        return Text.assemble(("✗ ", "bold yellow"), name, f"  {value} does not fit")
+    failed = f"{value}: {measurement.status}: {measurement.message}"
+    return Text.assemble(("! ", "bold red"), name, "  ", (failed, "red"))
 
 
 def search_names(searches: Sequence[SearchSpec]) -> list[str]:

@@ -50,6 +50,16 @@ def document(result: SweepResult, files: Sequence[Path]) -> dict[str, Any]:
             }
             for number, search in enumerate(result.all_searches)
         ],
+        "tradeoff": [
+            {
+                "strategy": priced.probe.strategy,
+                "recomputation": priced.recomputation,
+                "volume": priced.probe.volume,
+                "status": point.measurement.status if point else None,
+                "peak_reserved_bytes": point.measurement.peak_reserved_bytes if point else None,
+            }
+            for priced, point in zip(result.plan.tradeoff, result.tradeoff, strict=True)
+        ],
     }
 
 

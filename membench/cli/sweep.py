@@ -72,7 +72,7 @@ def sweep(
         print_json(document(result, files))
     else:
         print_summary(out(), result, files)
-    return 1 if any(search.failure for search in result.all_searches) else 0
+    return 1 if result.failed else 0
 
 
 def _sweep(planned: Plan, device: Device, jobs: int, folder: Path) -> tuple[SweepResult, tuple[Path, ...]]:
@@ -81,7 +81,8 @@ def _sweep(planned: Plan, device: Device, jobs: int, folder: Path) -> tuple[Swee
 
     with Store(folder) as store:
         _announce(planned, device, jobs, store)
-        with Display(err(), planned.all_searches) as display, Prober(device) as first:
+        singles = [priced.probe for priced in planned.tradeoff]
+        with Display(err(), planned.all_searches, singles) as display, Prober(device) as first:
             provenance = Provenance(device=device.info, versions=first.versions)
             result = run(planned, store, provenance, _openings(first, device), jobs=jobs, on_event=display)
         return result, write_report(result, folder)
@@ -127,9 +128,11 @@ def _openings(first: Prober, device: Device) -> OpenProbe:
 def _announce(planned: Plan, device: Device, jobs: int, store: Store) -> None:
     console = err()
     studies = f" and {len(planned.sensitivity)} studies of what was assumed" if planned.sensitivity else ""
+    singles = f", {len(planned.tradeoff)} single probes" if planned.tradeoff else ""
     console.print(Text(planned.title, style="bold"), soft_wrap=True)
     console.print(
-        Text(f"{len(planned.searches)} searches{studies}, {jobs} at a time, in {store.folder}"), soft_wrap=True
+        Text(f"{len(planned.searches)} searches{studies}{singles}, {jobs} at a time, in {store.folder}"),
+        soft_wrap=True,
     )
     console.print(Text(device_words(device)), soft_wrap=True)
     for notice in store.notices:

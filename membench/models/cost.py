@@ -133,6 +133,7 @@ def _is_meta(value: Any) -> bool:
 _FORMULAS: dict[Any, Callable[..., int]] = {
     **flop_registry,
     aten.convolution_backward: shape_wrapper(_convolution_backward),  # type: ignore[no-untyped-call]
+    aten.baddbmm_: flop_registry[aten.baddbmm],
 }
 # Norms because PyTorch works out their shapes in slow Python, copies because a strategy may want them on the host.
 _SHAPES: dict[Any, Callable[..., Any]] = {

@@ -82,11 +82,17 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """A distinct probe, and the searches that asked for it."""
+    """A distinct probe, the axis that its value is on, its budget in bytes, and the searches that asked for it."""
 
     key: str
     point: Point
-    rows: tuple[Row, ...]
+    axis: str
+    budget: int
+    rows: tuple[Row, ...] = ()
+
+    @property
+    def variant(self) -> str:
+        return self.point.measurement.spec.variant
 
 
 def report_rows(result: SweepResult) -> tuple[Row, ...]:
@@ -128,15 +134,18 @@ def _reading_order(result: SweepResult) -> list[int]:
     return [*main, *range(len(specs), len(result.all_searches))]
 
 
-def distinct_probes(rows: Iterable[Row]) -> tuple[Shown, ...]:
-    """Every distinct probe once, in the order of the rows."""
+def distinct_probes(rows: Iterable[Row], result: SweepResult) -> tuple[Shown, ...]:
+    """Every distinct probe once, in the order of the rows, then those that no search asked for."""
     found: dict[str, Shown] = {}
     for row in rows:
         for point in row.search.probes:
             key = point.measurement.spec.key()
-            before = found.get(key)
-            asked_by = (*before.rows, row) if before else (row,)
-            found[key] = Shown(key=key, point=before.point if before else point, rows=asked_by)
+            shown = found.get(key) or Shown(key=key, point=point, axis=row.axis, budget=row.budget)
+            found[key] = msgspec.structs.replace(shown, rows=(*shown.rows, row))
+    for point in filter(None, result.tradeoff):
+        spec = point.measurement.spec
+        budget = spec.budget or result.provenance.device.total_bytes
+        found.setdefault(spec.key(), Shown(key=spec.key(), point=point, axis="volume", budget=budget))
     return tuple(found.values())
 
 

@@ -14,6 +14,7 @@ from membench.report.data import Row, cases, distinct_probes
 from membench.report.figures.style import NamedFigure
 from membench.report.sensitivity import difference
 from membench.report.summary import summary_row
+from membench.report.tradeoff import prices
 from membench.result import Claim, Point
 from membench.sweep import PlannedClaim, SweepResult
 from membench.units import format_bytes
@@ -36,18 +37,19 @@ def page_html(
     drawings: Mapping[str, bytes],
 ) -> str:
     """The whole page. ``drawings`` holds the SVG of each figure by its name."""
-    probes = distinct_probes(rows)
-    titles = {shown.key: f"{shown.rows[0].variant}, {words.describe(shown.point)}" for shown in probes}
+    probes = distinct_probes(rows, result)
+    titles = {shown.key: f"{shown.variant}, {words.describe(shown.point)}" for shown in probes}
     template = _environment().get_template("index.html.j2")
     return template.render(
         plan=result.plan,
         provenance=result.provenance,
-        unfinished=sum(not row.search.finished for row in rows),
+        unfinished=sum(not row.search.finished for row in rows) + result.tradeoff.count(None),
         rows=rows,
         budgets=list(cases(rows)),
         verdicts=[_verdict(claim, at, rows) for claim, at in zip(claims, result.plan.claims, strict=True)],
         figures=[(figure, inline_svg(figure.name, drawings[figure.name].decode(), titles)) for figure in figures],
         probes=probes,
+        tradeoffs=prices(result),
         ratio_heads=[(f"Ratio to {compared.baseline}", True) for compared in rows[0].ratios],
         differences={row.number: difference(row, rows) for row in rows},
         warnings=_warnings(rows),

@@ -10,11 +10,13 @@ import pandas as pd
 
 from membench.report.command import measure_command
 from membench.report.data import Row
+from membench.report.tradeoff import Price
 from membench.report.words import axis_unit, plain_value
 from membench.result import Claim, Measurement, Point, SearchResult
 from membench.spec import NetworkSpec
 
 _LIST_SEPARATOR = "; "
+_PEAKS = ("peak_allocated_bytes", "peak_reserved_bytes", "peak_requested_bytes")
 _AXIS_FIELDS = {"stages": "stages", "blocks": "blocks", "channels": "base_channels"}
 
 
@@ -23,9 +25,18 @@ def searches_csv(rows: Sequence[Row]) -> str:
     return _csv([_search_record(row) for row in rows])
 
 
-def probes_csv(rows: Sequence[Row]) -> str:
-    """One line per probe of each search, in the order asked; the same ``probe`` in two searches is one measurement."""
-    return _csv([_probe_record(row, point) for row in rows for point in row.search.probes])
+def probes_csv(rows: Sequence[Row], priced: Sequence[Price] = ()) -> str:
+    """One line per probe of each search, in the order asked; the same ``probe`` in two searches is one measurement.
+
+    Probes that no search asked for come last.
+    """
+    asked = [_probe_record(row, point) for row in rows for point in row.search.probes]
+    return _csv([*asked, *(_single_record(price) for price in priced)])
+
+
+def tradeoff_csv(priced: Sequence[Price]) -> str:
+    """One line per strategy at one volume; sizes in bytes, ``recomputation`` the operations over those of plain."""
+    return _csv([_price_record(price) for price in priced])
 
 
 def claims_json(claims: Sequence[Claim]) -> str:
@@ -73,18 +84,41 @@ def _fixed_fields(row: Row) -> dict[str, Any]:
 
 
 def _probe_record(row: Row, point: Point) -> dict[str, Any]:
+    return _point_record(point, row.number, "sensitivity" if row.sensitivity else "main", row.axis)
+
+
+def _single_record(price: Price) -> dict[str, Any]:
+    return _point_record(price.point, None, "tradeoff", "volume")
+
+
+def _point_record(point: Point, search: int | None, purpose: str, axis: str) -> dict[str, Any]:
     measurement = point.measurement
     return {
         "probe": measurement.spec.key(),
-        "search": row.number,
-        "purpose": "sensitivity" if row.sensitivity else "main",
-        "axis": row.axis,
-        "variant": row.variant,
+        "search": search,
+        "purpose": purpose,
+        "axis": axis,
+        "variant": measurement.spec.variant,
         "value": plain_value(point.value),
         "extent": point.extent,
-        "extent_unit": axis_unit(row.axis),
+        "extent_unit": axis_unit(axis),
         **measurement_fields(measurement),
         "command": measure_command(measurement.spec),
+    }
+
+
+def _price_record(price: Price) -> dict[str, Any]:
+    found = price.measurement
+    peaks = {name: getattr(found, name) if found.fits else None for name in _PEAKS}
+    return {
+        "strategy": price.strategy,
+        "volume": plain_value(price.point.value),
+        "recomputation": price.recomputation,
+        "status": found.status,
+        **peaks,
+        "host_bytes": found.host_bytes,
+        "on_front": price.on_front,
+        "probe": found.spec.key(),
     }
 
 

@@ -1,5 +1,7 @@
 """Axes, values and ratios in words that a reader meets in tables, figures and on the terminal."""
 
+import itertools
+
 from membench.report.data import Row
 from membench.result import AxisValue, Measurement, Point
 from membench.spec import SearchSpec
@@ -86,6 +88,12 @@ def short_bytes(count: int) -> str:
 def short_name(name: str) -> str:
     """A name that leaves room for the figure: at most 24 characters."""
     return name if len(name) <= 24 else f"{name[:23]}…"
+
+
+def short_mix(strategy: str) -> str:
+    """A strategy for each stage without repetition: ``reversible, plain ×3``."""
+    runs = [(name, len(list(same))) for name, same in itertools.groupby(strategy.split(":"))]
+    return ", ".join(name if count == 1 else f"{name} ×{count}" for name, count in runs)
 
 
 def describe(point: Point) -> str:

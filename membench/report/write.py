@@ -1,10 +1,12 @@
 """Write a report's files: each appears whole or not at all, and the same result gives the same bytes."""
 
+import itertools
 import re
 from pathlib import Path
 
 from membench.errors import MembenchError, UsageError
 from membench.report.data import report_rows
+from membench.report.tradeoff import prices
 from membench.store import write_whole
 from membench.sweep import SweepResult, claims
 
@@ -35,16 +37,18 @@ def _contents(result: SweepResult) -> dict[str, bytes]:
     from membench.report.figures import report_figures
     from membench.report.figures.style import render
     from membench.report.page import page_html
-    from membench.report.tables import claims_json, probes_csv, searches_csv
+    from membench.report.tables import claims_json, probes_csv, searches_csv, tradeoff_csv
 
-    rows, verdicts = report_rows(result), claims(result)
-    figures = report_figures(rows, verdicts)
+    rows, verdicts, tradeoffs = report_rows(result), claims(result), prices(result)
+    figures = report_figures(rows, verdicts, tradeoffs)
     drawings = {figure.name: render(figure.figure, "svg") for figure in figures}
     contents = {
         "searches.csv": searches_csv(rows).encode(),
-        "probes.csv": probes_csv(rows).encode(),
+        "probes.csv": probes_csv(rows, list(itertools.chain(*tradeoffs))).encode(),
         "claims.json": claims_json(verdicts).encode(),
     }
+    if tradeoffs:
+        contents["tradeoff.csv"] = tradeoff_csv(list(itertools.chain(*tradeoffs))).encode()
     for figure in figures:
         # Marks link to the page's probes; in a file that may end up in a paper the links would lead nowhere.
         contents[f"{figure.name}.svg"] = _LINK_TAGS.sub(b"", drawings[figure.name])

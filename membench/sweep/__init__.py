@@ -1,7 +1,7 @@
 """Which searches to run, in parallel and resumably, and what they say about the paper's claims."""
 
 from membench.sweep.claims import Ratio, claims, extent_ratio, ratios
-from membench.sweep.plan import Plan, PlannedClaim, plan
+from membench.sweep.plan import Plan, PlannedClaim, PricedProbe, plan
 from membench.sweep.preset import Preset, load_preset, presets
 from membench.sweep.result import SweepResult, load
 from membench.sweep.run import Event, OpenProbe, Probe, ProbeFinished, ProbeStarted, SearchFinished, SearchStarted, run
@@ -12,6 +12,7 @@ __all__ = [
     "Plan",
     "PlannedClaim",
     "Preset",
+    "PricedProbe",
     "Probe",
     "ProbeFinished",
     "ProbeStarted",

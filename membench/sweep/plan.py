@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from membench.errors import UsageError
+from membench.plugins import load_plugins
 from membench.result import ClaimName
 from membench.search import Axis
 from membench.spec import AxisName, ProbeSpec, SearchSpec
@@ -25,10 +26,17 @@ class PlannedClaim(msgspec.Struct, frozen=True, kw_only=True):
     candidate: int
 
 
+class PricedProbe(msgspec.Struct, frozen=True, kw_only=True):
+    """A probe of its own, and what its strategy computes over what ``plain`` does (`membench.models.cost`)."""
+
+    probe: ProbeSpec
+    recomputation: float
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a sweep does, in the order in which it is begun; the preset is not needed any more.
 
-    ``sensitivity`` holds searches that differ from one of ``searches`` in one parameter.
+    ``sensitivity`` holds searches that differ from one of ``searches`` in one parameter, ``tradeoff`` single probes.
     ``baselines`` are names of the variants that ratios are given against.
     """
 
@@ -39,6 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     searches: tuple[SearchSpec, ...]
     sensitivity: tuple[SearchSpec, ...]
     claims: tuple[PlannedClaim, ...]
+    tradeoff: tuple[PricedProbe, ...] = ()
 
     @property
     def all_searches(self) -> tuple[SearchSpec, ...]:
@@ -57,7 +66,8 @@ def plan(
 
     ``device`` is a full name; where neither it nor the preset's is given, it is that of `ProbeSpec`.
     A strategy that the preset has keeps its variants; one that it does not have is added. Claims are those for which
-    both variants and the axis are in the plan, at the first budget.
+    both variants and the axis are in the plan, at the first budget. Where axes are chosen, there is no trade-off; where
+    there is one, what its strategies compute is counted, which imports PyTorch.
 
     Raises:
         UsageError: a search could not be run; the message says which and why.
@@ -76,6 +86,7 @@ class _Planner:
     ) -> None:
         self.preset = preset
         self.own_budget = parse_bytes(preset.budgets[0])
+        self.strategies, self.axes = strategies, axes
         self.budgets = tuple(dict.fromkeys(budgets or map(parse_bytes, preset.budgets)))
         self.variants = _variants(preset, strategies)
         self.templates = tuple(search for search in preset.search if not axes or search.axis in axes)
@@ -97,6 +108,7 @@ class _Planner:
             for budget in self.budgets
             for template in self.templates
             for variant in self.variants
+            if self.wanted(template, variant)
         ]
         searches = tuple(dict.fromkeys(spec for _, _, spec in made))
         first: dict[tuple[AxisName, str], SearchSpec] = {}
@@ -112,7 +124,12 @@ class _Planner:
             searches=searches,
             sensitivity=tuple(studies.values()),
             claims=tuple(self.claims(lambda axis, name: searches.index(first[axis, name]), set(first))),
+            tradeoff=tuple(self.tradeoff()),
         )
+
+    def wanted(self, template: Search, variant: Variant) -> bool:
+        """Whether the template is for the variant; one that only the command line names is searched everywhere."""
+        return template.variants is None or variant.name in template.variants or variant not in self.preset.variant
 
     def claims(
         self, position: Callable[[AxisName, str], int], known: set[tuple[AxisName, str]]
@@ -158,6 +175,16 @@ class _Planner:
                     if variant.name in study.variants:
                         yield self.study(study, template, variant, value)
 
+    def tradeoff(self) -> Iterator[PricedProbe]:
+        """The probes whose memory and computation are compared."""
+        for template in () if self.axes else self.preset.tradeoff:
+            network = overridden(self.probe.network, template.network, "tradeoff")
+            for strategy in dict.fromkeys(template.strategies):
+                if not self.strategies or strategy in self.strategies:
+                    volume = parse_volume(template.volume)
+                    probe = msgspec.structs.replace(self.probe, network=network, volume=volume, strategy=strategy)
+                    yield _priced(probe)
+
     def study(self, study: Sensitivity, template: Search, variant: Variant, value: int | str) -> SearchSpec:
         if study.parameter == "budget":
             return self.search(template, variant, parse_bytes(str(value)), study.start)
@@ -172,6 +199,18 @@ def _variants(preset: Preset, strategies: Sequence[str]) -> tuple[Variant, ...]:
     found = [variant for variant in preset.variant if variant.strategy in strategies]
     known = {variant.strategy for variant in found}
     return (*found, *(Variant(strategy=name) for name in dict.fromkeys(strategies) if name not in known))
+
+
+def _priced(probe: ProbeSpec) -> PricedProbe:
+    from membench.models.cost import recomputation
+
+    load_plugins()
+    try:
+        probe.validate()
+        ratio = recomputation(probe.network, probe.strategy)
+    except UsageError as error:
+        raise UsageError(f"tradeoff, {probe.strategy}: {error}") from error
+    return PricedProbe(probe=probe, recomputation=ratio)
 
 
 def _question(spec: SearchSpec) -> SearchSpec:

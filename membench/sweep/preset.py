@@ -44,13 +44,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One axis, searched for every variant. ``network`` and ``probe`` change fields of the preset's own.
+    """One axis, searched for every variant, or for ``variants`` alone.
 
-    ``start`` is the extent probed first, one for all or by the name of the variant, at the preset's first budget.
+    ``network`` and ``probe`` change fields of the preset's own. ``start`` is the extent probed first, one for all or by
+    the name of the variant, at the preset's first budget.
     """
 
     axis: AxisName
     ratio: tuple[int, int, int] = (1, 1, 1)
+    variants: tuple[str, ...] | None = None
     start: int | dict[str, int] | None = None
     limit: int | None = None
     network: dict[str, Any] = {}
@@ -77,6 +79,17 @@ class Sensitivity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     start: int | dict[str, int] | None = None
 
 
+class Tradeoff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Memory against recomputation: one probe of each strategy at one volume, with all of the device for a budget.
+
+    A strategy is written as in `ProbeSpec`, so it may be one for each stage.
+    """
+
+    strategies: tuple[str, ...]
+    volume: str = "128x128x128"
+    network: dict[str, Any] = {}
+
+
 class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All searches, claims and studies of a sweep. ``assumptions`` gives the reason for each value that is assumed.
 
@@ -94,6 +107,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     search: tuple[Search, ...]
     claim: tuple[ClaimTemplate, ...] = ()
     sensitivity: tuple[Sensitivity, ...] = ()
+    tradeoff: tuple[Tradeoff, ...] = ()
 
 
 def presets() -> tuple[str, ...]:
@@ -158,6 +172,7 @@ def _check_names(preset: Preset) -> None:
         _check_known(study.variants, variants, f"sensitivity[{number}].variants")
         _check_known(_named(study), variants, f"sensitivity[{number}].start")
     for number, search in enumerate(preset.search):
+        _check_known(search.variants or (), variants, f"search[{number}].variants")
         _check_known(_named(search), variants, f"search[{number}].start")
 
 

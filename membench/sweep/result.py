@@ -1,11 +1,13 @@
 """A sweep on disk: the plan beside its measurements, from which its result is rebuilt without a device."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from membench.errors import MembenchError
-from membench.result import Measurement, SearchResult
+from membench.result import Measurement, Point, SearchResult
 from membench.search import search
 from membench.spec import ProbeSpec
 from membench.store import Provenance, read_records, write_whole
@@ -22,12 +24,16 @@ class SweepFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
-    """All searches of a plan in its order; those that were not run to their end say so."""
+    """All searches of a plan in its order; those that were not run to their end say so.
+
+    ``tradeoff`` are the plan's single probes in its order; None for those that were not run.
+    """
 
     plan: Plan
     provenance: Provenance
     searches: tuple[SearchResult, ...]
     sensitivity: tuple[SearchResult, ...]
+    tradeoff: tuple[Point | None, ...] = ()
     notices: tuple[str, ...] = ()
 
     @property
@@ -36,8 +42,14 @@ class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def complete(self) -> bool:
-        """Whether every search was run to its end, be it a failure."""
-        return all(search.finished for search in self.all_searches)
+        """Whether every search was run to its end, be it a failure, and every single probe was run."""
+        return all(search.finished for search in self.all_searches) and None not in self.tradeoff
+
+    @property
+    def failed(self) -> bool:
+        """Whether a probe said neither that it fits nor that it does not."""
+        singles = (point.measurement.status for point in self.tradeoff if point)
+        return any(search.failure for search in self.all_searches) or not {"fits", "oom"}.issuperset(singles)
 
 
 def save(folder: Path, plan: Plan, provenance: Provenance) -> None:
@@ -73,18 +85,32 @@ def load(folder: Path) -> SweepResult:
     def stored(spec: ProbeSpec) -> Measurement | None:
         return records.get(spec, file.provenance)
 
-    return assemble(file.plan, file.provenance, [search(spec, stored) for spec in file.plan.all_searches], notices)
+    searches = [search(spec, stored) for spec in file.plan.all_searches]
+    measured = [stored(priced.probe) for priced in file.plan.tradeoff]
+    singles = [single(measurement) if measurement else None for measurement in measured]
+    return assemble(file.plan, file.provenance, searches, singles, notices)
+
+
+def single(measurement: Measurement) -> Point:
+    """A probe that no search asked for, as a point of the volume axis."""
+    volume = measurement.spec.volume
+    return Point(value=volume, extent=math.prod(volume), measurement=measurement)
 
 
 def assemble(
-    plan: Plan, provenance: Provenance, results: list[SearchResult], notices: tuple[str, ...] = ()
+    plan: Plan,
+    provenance: Provenance,
+    results: Sequence[SearchResult],
+    singles: Sequence[Point | None] = (),
+    notices: tuple[str, ...] = (),
 ) -> SweepResult:
-    """The result of a plan from the results of all its searches, in the plan's order."""
+    """The result of a plan from the results of all its searches and single probes, in the plan's order."""
     main = len(plan.searches)
     return SweepResult(
         plan=plan,
         provenance=provenance,
         searches=tuple(results[:main]),
         sensitivity=tuple(results[main:]),
+        tradeoff=tuple(singles),
         notices=notices,
     )

@@ -1,5 +1,6 @@
 """Running a plan: its searches side by side, each probe on disk before the next decision rests on it."""
 
+import math
 import queue
 import threading
 from collections import defaultdict
@@ -23,7 +24,11 @@ DECIDED = ("fits", "oom")
 
 
 class SearchStarted(msgspec.Struct, frozen=True, kw_only=True):
-    """``position`` is the search's place in ``Plan.all_searches``, here and in the other events."""
+    """``position`` is the search's place in ``Plan.all_searches``, here and in the other events.
+
+    Single probes have the places after them, in the order of ``Plan.tradeoff``; all that is told of one is that it
+    started and finished.
+    """
 
     position: int
     search: SearchSpec
@@ -76,17 +81,21 @@ def run(
         raise UsageError(f"jobs must be at least 1, not {jobs}")
     save(store.folder, plan, provenance)
     crew = _Crew(plan, store, provenance, open_probe)
-    threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(min(jobs, len(plan.all_searches)))]
+    main, tasks = len(plan.all_searches), len(plan.all_searches) + len(plan.tradeoff)
+    threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(min(jobs, tasks))]
     results: dict[int, SearchResult] = {}
+    singles: dict[int, Point] = {}
     try:
         for thread in threads:
             thread.start()
-        while len(results) < len(plan.all_searches):
+        while len(results) + len(singles) < tasks:
             event = crew.events.get()
             if isinstance(event, BaseException):
                 raise event
             if isinstance(event, SearchFinished):
                 results[event.position] = event.result
+            elif isinstance(event, ProbeFinished) and event.position >= main:
+                singles[event.position] = event.point
             on_event(event)
     except BaseException:
         crew.abort()
@@ -95,7 +104,8 @@ def run(
         for thread in threads:
             if thread.ident is not None:
                 thread.join()
-    return assemble(plan, provenance, [results[position] for position in range(len(results))], store.notices)
+    in_order = [results[position] for position in range(main)]
+    return assemble(plan, provenance, in_order, [singles[place] for place in range(main, tasks)], store.notices)
 
 
 class _Crew:
@@ -108,8 +118,9 @@ class _Crew:
         self._store = store
         self._provenance = provenance
         self._open_probe = open_probe
-        self._todo: queue.SimpleQueue[tuple[int, SearchSpec]] = queue.SimpleQueue()
-        for item in enumerate(plan.all_searches):
+        self._todo: queue.SimpleQueue[tuple[int, SearchSpec | ProbeSpec]] = queue.SimpleQueue()
+        tasks: list[SearchSpec | ProbeSpec] = [*plan.all_searches, *(priced.probe for priced in plan.tradeoff)]
+        for item in enumerate(tasks):
             self._todo.put(item)
         self._running: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._guard = threading.Lock()
@@ -121,8 +132,11 @@ class _Crew:
                 self._stacks.append(stack)
                 worker = _Worker(self, stack)
                 while not self.stopped.is_set():
-                    position, search = self._todo.get_nowait()
-                    worker.search(position, search)
+                    position, task = self._todo.get_nowait()
+                    if isinstance(task, SearchSpec):
+                        worker.search(position, task)
+                    else:
+                        worker.single(position, task)
         except queue.Empty:
             return
         except BaseException as error:
@@ -164,6 +178,10 @@ class _Worker:
         result = walk(search, lambda candidate: self._answer(position, candidate))
         if result.finished:
             self._crew.events.put(SearchFinished(position=position, result=result))
+
+    def single(self, position: int, spec: ProbeSpec) -> None:
+        # The value and the extent of a probe that is on no axis are those of its volume.
+        self._answer(position, Candidate(index=1, spec=spec, value=spec.volume, extent=math.prod(spec.volume)))
 
     def _answer(self, position: int, candidate: Candidate) -> Measurement | None:
         with self._crew.alone(candidate.spec):

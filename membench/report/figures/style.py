@@ -19,10 +19,12 @@ INK, MUTED, FAINT = "#1f2328", "#59636e", "#d1d9e0"
 DASHES = (0, (3, 2))
 LEGEND: dict[str, Any] = {"handletextpad": 0.3, "columnspacing": 1.0}
 
-# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/); the marker says the same again without colour.
-_PALETTE = ("#d55e00", "#e69f00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9")
-_MARKERS = ("o", "s", "D", "^", "v", "P")
-_KNOWN = {name: n for n, name in enumerate(("plain", "plain (uncoupled)", "checkpoint", "reversible"))}
+# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), and an olive of Paul Tol's; the marker says the same again
+# without colour.
+_PALETTE = ("#d55e00", "#e69f00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#999933")
+_MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+_NAMES = ("plain", "plain (uncoupled)", "checkpoint", "reversible", "reversible-sliced", "selective", "offload")
+_KNOWN = {name: n for n, name in enumerate(_NAMES)}
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so every machine draws the same

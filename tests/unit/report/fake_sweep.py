@@ -14,7 +14,7 @@ from membench.search import search
 from membench.spec import ProbeSpec
 from membench.store import Provenance
 from membench.sweep import Plan, SweepResult, load_preset, plan
-from membench.sweep.result import assemble
+from membench.sweep.result import assemble, single
 from membench.units import MIB
 
 A100 = DeviceInfo(
@@ -28,7 +28,14 @@ A100 = DeviceInfo(
 VERSIONS = {"membench": "0.1.0", "torch": "2.14.1+cu130", "cuda": "13.0", "cudnn": "9.24.0", "python": "3.13.1"}
 DEPTH_VOLUME = (48, 48, 48)  # of the paper preset's search for the deepest network
 HOLE = (184, 184, 184)  # just below what is the largest reversible volume here, so that it is probed
-_KEPT = {"plain": 1.0, "checkpoint": 0.24, "reversible": 0.08}
+_KEPT = {
+    "plain": 1.0,
+    "checkpoint": 0.24,
+    "reversible": 0.08,
+    "reversible-sliced": 0.02,
+    "selective": 0.5,
+    "offload": 0.1,
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def _memory(spec: ProbeSpec) -> tuple[int, int]:
     width = 1.0 if network.coupling == "additive" else 2.1
     activations = parameters = transient = 0.0
     for stage, channels in enumerate(network.channels):
-        blocks = network.blocks * 2 * _KEPT.get(spec.strategy, 1.0)
+        blocks = network.blocks * 2 * _KEPT.get(spec.strategy.split(":")[0], 1.0)
         site = voxels / 8**stage * channels * 4 * width
         activations += site * (4 + blocks * (1 + 2.2 * network.expansion) / 2)
         transient = max(transient, site * 1.5 * network.expansion)
@@ -82,7 +89,8 @@ def paper_plan(**choices: object) -> Plan:
 def fake_sweep(world: World = World(), swept: Plan | None = None) -> SweepResult:
     swept = swept or paper_plan()
     results = [search(spec, world.measure) for spec in swept.all_searches]
-    return assemble(swept, Provenance(device=world.device, versions=VERSIONS), results)
+    singles = [single(world.measure(priced.probe)) for priced in swept.tradeoff]
+    return assemble(swept, Provenance(device=world.device, versions=VERSIONS), results, singles)
 
 
 def troubled_sweep() -> SweepResult:
@@ -98,8 +106,8 @@ def troubled_sweep() -> SweepResult:
         return "fits" if spec.strategy == "reversible" and spec.volume == DEPTH_VOLUME else None
 
     result = fake_sweep(World(outcome=outcome), replace(paper_plan(), sensitivity=()))
-    stopped = replace(result.searches[-2], finished=False)
-    return replace(result, searches=(*result.searches[:-2], stopped, result.searches[-1]))
+    stopped = replace(result.searches[-3], finished=False)
+    return replace(result, searches=(*result.searches[:-3], stopped, *result.searches[-2:]))
 
 
 def hostile_sweep() -> SweepResult:

@@ -48,9 +48,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_files_are_there(folder: Path) -> None:
-    stems = {"headline", "memory-volume", "memory-blocks", "memory-channels", "sensitivity"}
+    stems = {"headline", "memory-volume", "memory-blocks", "memory-channels", "sensitivity", "tradeoff"}
     figures = {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png")}
-    wanted = {"searches.csv", "probes.csv", "claims.json", "index.html", *figures}
+    wanted = {"searches.csv", "probes.csv", "claims.json", "tradeoff.csv", "index.html", *figures}
     assert {path.name for path in folder.iterdir()} == wanted
     assert all(path.read_bytes().startswith(PNG) for path in folder.glob("*.png"))
     assert (folder / "index.html").stat().st_size < 3_000_000
@@ -124,7 +124,7 @@ def test_a_sweep_that_was_stopped_early_is_reported(tmp_path: Path) -> None:
     full = fake_sweep()
     empty = search(full.plan.searches[-1], lambda spec: None)
     write_report(replace(full, searches=(*full.searches[:-1], empty)), tmp_path)
-    assert "1 of 24 searches" in (tmp_path / "index.html").read_text()
+    assert "1 of 35 searches and single probes" in (tmp_path / "index.html").read_text()
 
 
 def test_nothing_to_report_is_said(tmp_path: Path) -> None:

@@ -24,19 +24,21 @@ DEVICE = DeviceInfo(
 )
 PROVENANCE = Provenance(device=DEVICE, versions={"torch": "2.11", "cudnn": "9.0"})
 
-SAVED = {"plain": 1.0, "checkpoint": 0.15, "reversible": 0.0}
+SAVED = {"plain": 1.0, "selective": 0.5, "checkpoint": 0.15}  # the others keep nothing of a block
+WORK = {"reversible-sliced": 0.2}
 
 
 def needed(spec: ProbeSpec) -> int:
     """Parameters four times over, what the strategy keeps of each block, and one block's work."""
     parameters = kept = work = 0
+    strategy = spec.strategy.split(":")[0]
     for stage, width in enumerate(spec.network.channels):
         voxels = spec.batch * spec.volume[0] * spec.volume[1] * spec.volume[2] // 8**stage
         blocks = spec.network.blocks * (1 if stage == spec.network.stages - 1 else 2)
         inner = voxels * width * spec.network.expansion * 4
         parameters += blocks * 2 * width * width * spec.network.expansion * 16
-        kept += int(blocks * 3 * inner * SAVED[spec.strategy])
-        work = max(work, 4 * inner)
+        kept += int(blocks * 3 * inner * SAVED.get(strategy, 0.0))
+        work = max(work, int(4 * inner * WORK.get(strategy, 1.0)))
     coupling = 0.9 if spec.network.coupling == "additive" else 1.0
     return int((parameters + kept + work) * coupling) + 64 * MIB
 
@@ -74,13 +76,12 @@ class FakeDevice:
         self.before(spec)
         with self._guard:
             self.probed[spec.key()] += 1
-        assert spec.budget is not None
         found = Measurement(spec=spec, status="oom", device=DEVICE, versions=PROVENANCE.versions, seconds=time.time())
         if self.failing(spec):
             return Measurement(spec=spec, status="crashed", message="killed by signal 11")
         allocated = needed(spec)
         reserved = int(allocated * 1.005) // (2 * MIB) * 2 * MIB
-        if reserved > spec.budget:
+        if reserved > (spec.budget or DEVICE.total_bytes):
             return found
         return msgspec.structs.replace(
             found, status="fits", peak_allocated_bytes=allocated, peak_reserved_bytes=reserved

@@ -68,6 +68,7 @@ def test_every_variant_is_compared_with_every_baseline(paper):
             ("plain", "plain (uncoupled)"),
             ("checkpoint", "plain (uncoupled)"),
             ("reversible", "plain (uncoupled)"),
+            *(() if axis == "blocks" else (("reversible-sliced", "plain"), ("reversible-sliced", "plain (uncoupled)"))),
         }
     for ratio in found:
         candidate, reference = paper.all_searches[ratio.search], paper.all_searches[ratio.against]

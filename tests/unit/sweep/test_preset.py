@@ -48,8 +48,10 @@ def test_the_paper_preset_is_what_the_issue_asks_for():
         assert (reference.probe.variant, candidate.probe.variant) == ("plain", "reversible")
         assert reference.axis == candidate.axis == {"depth": "blocks"}.get(claim.claim, claim.claim)
     variants = {"plain", "plain (uncoupled)", "checkpoint", "reversible"}
-    for axis in ("volume", "blocks", "channels"):
-        assert {search.probe.variant for search in planned.searches if search.axis == axis} == variants
+    for axis, also in (("volume", {"reversible-sliced"}), ("blocks", set()), ("channels", {"reversible-sliced"})):
+        assert {search.probe.variant for search in planned.searches if search.axis == axis} == variants | also
+    compared = {priced.probe.strategy: priced.recomputation for priced in planned.tradeoff}
+    assert compared["plain"] == 1.0 < compared["reversible"] < compared["reversible-sliced"]
     for search in planned.searches:
         assert search.probe.budget == 16 * 1024**3
         assert (search.probe.network.expansion, search.probe.network.stages) == (6, 4)
