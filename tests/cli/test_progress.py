@@ -82,3 +82,20 @@ def test_searches_are_named_by_what_sets_them_apart() -> None:
         "Volume, reversible, budget 2 GiB",
         "Volume, reversible, blocks 1, expansion 2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        ("fits", "✓ Trade-off, plain  64³ fits (512.00 MiB)"),
+        ("oom", "✗ Trade-off, plain  64³ does not fit"),
+        ("crashed", "! Trade-off, plain  64³: crashed: what happened"),
+    ],
+)
+def test_a_single_probe_has_one_line_too(status: Status, line: str) -> None:
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=False, width=80, highlight=False)
+    with Display(console, [SEARCH], [SEARCH.probe]) as display:
+        display(ProbeStarted(position=1, candidate=Axis(SEARCH).at(8)))
+        display(ProbeFinished(position=1, point=point(8, status), reused=False))
+    assert written.getvalue() == line + "\n"

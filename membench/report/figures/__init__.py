@@ -37,7 +37,9 @@ def report_figures(
                     found.append(memory(name, group, style, where))
         for number, prices in enumerate(tradeoffs, 1):
             name = "tradeoff" if number == 1 else f"tradeoff-{number}"
-            found.append(tradeoff(name, prices, list(by_budget), style))
+            measured = [price for price in prices if price.measurement.status in ("fits", "oom")]
+            if measured:
+                found.append(tradeoff(name, measured, list(by_budget), style))
         series = sensitivity_series(rows)
         if series:
             found.append(sensitivity("sensitivity", series, rows[0].ratios[0].baseline, style))

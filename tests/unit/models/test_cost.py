@@ -30,11 +30,14 @@ def around_flops(network: NetworkSpec) -> int:
     """The forward pass of stem, ways down and up, and head."""
     widths, kernel = network.channels, network.kernel_size
     voxels = [8 ** (network.stages - 1 - level) for level in range(network.stages)]
-    total = voxels[0] * widths[0] * (network.in_channels * kernel**3 + network.out_channels)
-    for level in range(1, network.stages):
-        # Down: 8 taps for each coarse voxel. Up: one for each fine voxel, the same number.
-        total += 2 * 8 * voxels[level] * widths[level - 1] * widths[level]
-    return 2 * total
+    stem_and_head = voxels[0] * widths[0] * (network.in_channels * kernel**3 + network.out_channels)
+    return 2 * stem_and_head + 2 * way_flops(network)
+
+
+def way_flops(network: NetworkSpec) -> int:
+    """All ways down have 8 taps for each coarse voxel; all ways up have one for each fine voxel, the same number."""
+    levels = zip(network.channels, network.channels[1:], range(network.stages - 2, -1, -1), strict=False)
+    return sum(2 * 8 * 8**below * fine * coarse for fine, coarse, below in levels)
 
 
 def test_a_plain_step_is_three_forward_passes_but_for_the_gradient_of_the_input() -> None:
@@ -54,6 +57,20 @@ def test_these_run_every_function_once_more(strategy: str) -> None:
 def test_a_strategy_for_one_stage_costs_that_stage(strategy: str, level: int) -> None:
     mix = ":".join(strategy if at == level else "plain" for at in range(SMALL.stages))
     assert step_flops(SMALL, mix) - step_flops(SMALL, "plain") == functions_flops(SMALL)[level]
+
+
+@pytest.mark.parametrize("slices", [2, 4])
+def test_a_slice_expands_three_times_more_and_convolves_once_more(slices: int) -> None:
+    """Beyond one more run of every function and of every way up; group norm's own sums of products are counted too."""
+    extra = step_flops(SMALL, "reversible-sliced", slices=slices) - step_flops(SMALL, "plain")
+    more = []
+    for level, channels in enumerate(SMALL.channels):
+        half, voxels = channels // 2, 8 ** (SMALL.stages - 1 - level)
+        hidden = half * SMALL.expansion
+        functions = 2 * SMALL.blocks * (1 if level == SMALL.stages - 1 else 2)
+        products = 3 * half * hidden + hidden * SMALL.kernel_size**3 + 2 * hidden
+        more.append(functions * voxels * 2 * products)
+    assert extra == sum(functions_flops(SMALL)) + sum(more) + way_flops(SMALL)
 
 
 def test_slices_run_what_leads_to_the_depthwise_convolution_more_often() -> None:

@@ -4,6 +4,7 @@ import pytest
 from membench.errors import UsageError
 from membench.search import Axis
 from membench.sweep import Preset, plan
+from membench.sweep.preset import Tradeoff
 from membench.units import GIB
 
 PRESET = msgspec.convert(
@@ -32,6 +33,12 @@ PRESET = msgspec.convert(
         ],
     },
     Preset,
+)
+
+
+TRADEOFF = msgspec.structs.replace(
+    PRESET,
+    tradeoff=(Tradeoff(strategies=("plain", "reversible", "reversible:plain:plain:plain"), volume="64x64x48"),),
 )
 
 
@@ -137,3 +144,46 @@ def test_a_plan_is_the_same_after_it_was_written_and_read():
     planned = plan(PRESET)
 
     assert msgspec.json.decode(msgspec.json.encode(planned), type=type(planned)) == planned
+
+
+def test_a_trade_off_is_single_probes_with_what_they_compute():
+    priced = plan(TRADEOFF, budgets=[GIB]).tradeoff
+
+    plain, reversible, mixed = priced
+    assert {each.probe.volume for each in priced} == {(64, 64, 48)}
+    assert {each.probe.budget for each in priced} == {None}
+    assert 1.0 == plain.recomputation < mixed.recomputation < reversible.recomputation
+    assert mixed.probe.strategy == "reversible:plain:plain:plain"
+
+
+def test_a_trade_off_follows_the_chosen_strategies_and_is_no_axis():
+    assert [each.probe.strategy for each in plan(TRADEOFF, strategies=["reversible"]).tradeoff] == ["reversible"]
+    assert plan(TRADEOFF, axes=["volume"]).tradeoff == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategies": ("nonsense",)}, "tradeoff, nonsense: there is no strategy"),
+        ({"strategies": ("plain:plain",)}, "2 strategies for 4 stages"),
+        ({"volume": "65"}, "does not divide"),
+        ({"network": {"stage": 3}}, "tradeoff: .*stage"),
+    ],
+)
+def test_a_trade_off_that_cannot_be_run_is_refused(changes, message):
+    broken = msgspec.structs.replace(TRADEOFF.tradeoff[0], **changes)
+    with pytest.raises(UsageError, match=message):
+        plan(msgspec.structs.replace(TRADEOFF, tradeoff=(broken,)))
+
+
+def test_a_search_can_be_for_some_variants():
+    blocks = msgspec.structs.replace(PRESET.search[0], variants=("plain", "reversible"))
+    preset = msgspec.structs.replace(PRESET, search=(blocks, *PRESET.search[1:]))
+
+    def variants(axis, **choices):
+        searches = plan(preset, **choices).searches
+        return [search.probe.variant for search in searches if search.axis == axis]
+
+    assert variants("blocks") == ["plain", "reversible"]
+    assert variants("volume") == ["plain", "plain (uncoupled)", "reversible"]
+    assert variants("blocks", strategies=["plain", "checkpoint"]) == ["plain", "checkpoint"]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from membench.errors import MembenchError, UsageError
-from membench.result import Measurement, SearchResult
+from membench.result import Measurement, Point, SearchResult
 from membench.store import Provenance, Store, read_records
 from membench.sweep import (
     Preset,
@@ -38,6 +38,7 @@ SMALL = plan(
             "search": [{"axis": "volume"}, {"axis": "blocks", "probe": {"volume": "48x48x48"}}],
             "claim": [{"claim": "volume", "axis": "volume", "paper_ratio": 3.0}],
             "sensitivity": [{"parameter": "blocks", "values": [1], "variants": ["plain"]}],
+            "tradeoff": [{"strategies": ["plain", "reversible:plain:plain:plain"], "volume": "64"}],
         },
         Preset,
     )
@@ -52,20 +53,21 @@ def sweep(folder: Path, device: FakeDevice, planned=SMALL, **options) -> SweepRe
 def timeless(result: SweepResult) -> SweepResult:
     """The result without the only field that may differ between two runs."""
 
-    def still(search: SearchResult) -> SearchResult:
-        text = msgspec.json.decode(msgspec.json.encode(search))
+    def still(found: SearchResult | Point) -> SearchResult | Point:
+        text = msgspec.json.decode(msgspec.json.encode(found))
 
         def strip(node):
             if isinstance(node, dict):
                 return {key: strip(value) for key, value in node.items() if key != "seconds"}
             return [strip(value) for value in node] if isinstance(node, list) else node
 
-        return msgspec.convert(strip(text), SearchResult)
+        return msgspec.convert(strip(text), type(found))
 
     return msgspec.structs.replace(
         result,
         searches=tuple(map(still, result.searches)),
         sensitivity=tuple(map(still, result.sensitivity)),
+        tradeoff=tuple(point and still(point) for point in result.tradeoff),
         notices=(),
     )
 
@@ -82,6 +84,8 @@ def test_a_sweep_runs_every_search_and_closes_its_probes(tmp_path, undisturbed):
     assert result.complete
     assert [search.search for search in result.all_searches] == list(SMALL.all_searches)
     assert all(search.certified for search in result.all_searches)
+    assert [point.measurement.spec for point in result.tradeoff] == [priced.probe for priced in SMALL.tradeoff]
+    assert [(point.value, point.extent) for point in result.tradeoff] == [((64, 64, 64), 64**3)] * 2
     assert device.opened == device.closed == 1
 
 
