@@ -75,7 +75,7 @@ def test_volumes_sort_by_voxels_and_words_by_the_alphabet(open_page: Open) -> No
     page.locator("#results thead button", has_text="Variant").click()
     variants = column(page, "#results", 2)
     assert variants == sorted(variants)
-    assert len(set(variants)) == 4
+    assert len(set(variants)) == 5
 
 
 def test_rows_without_a_value_stay_last(open_page: Open) -> None:
@@ -129,6 +129,7 @@ def test_a_mark_in_a_figure_opens_its_probe(open_page: Open) -> None:
         "plain (uncoupled)",
         "checkpoint",
         "reversible",
+        "reversible-sliced",
     }
     mark.click()
     assert f"#{page.locator('dialog[open]').get_attribute('id')}" == target
@@ -202,6 +203,6 @@ def test_it_prints_in_ink_on_white_with_all_of_its_tables(open_page: Open, scree
 
 def test_it_can_be_read_without_scripts(open_page: Open) -> None:
     page = open_page(java_script_enabled=False)
-    assert page.locator("#results tbody tr").count() == 12
+    assert page.locator("#results tbody tr").count() == 14
     page.locator("#results td a[href^='#probe-']").first.click()
     assert page.locator("dialog:target").is_visible()
