@@ -72,10 +72,10 @@ class _Chain:
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The logits, and what each level holds at the end."""
         with self.conditions.autocast(on=False):
-            levels = [self.stem.make(x)]
+            levels = [self.conditions.settle(self.stem.make(x))]
             add_all(self.encoder[0], levels[0])
             for down, steps in zip(self.down, self.encoder[1:], strict=True):
-                levels.append(down.make(levels[-1]))
+                levels.append(self.conditions.settle(down.make(levels[-1])))
                 add_all(steps, levels[-1])
             for level in reversed(range(len(self.decoder))):
                 self.up[level].add(levels[level], levels[level + 1])

@@ -27,13 +27,14 @@ class Coupled:
 
     def add(self, target: Tensor, source: Tensor) -> None:
         bottleneck = self._bottleneck(source)
-        target.add_(self._repeatable.run(bottleneck.forward(source) if bottleneck else source))
+        made = self._repeatable.run(bottleneck.forward(source) if bottleneck else source)
+        self._conditions.accumulate(target, made)
 
     def undo(self, target: Tensor, source: Tensor, d_target: Tensor, d_source: Tensor, gradients: Gradients) -> None:
         """Undo `add`, and take the gradients back through it, all in place."""
         bottleneck = self._bottleneck(source)
         again = self._repeatable.again(bottleneck.forward(source) if bottleneck else source)
-        target.sub_(again.take_value())
+        self._conditions.accumulate(target, again.take_value(), -1)
         d_inner = again.back(d_target, gradients)
         del again
         if bottleneck is None:
@@ -101,6 +102,7 @@ class Ascent:
     """A module of one tensor that is added to another: ``target += module(source)``."""
 
     def __init__(self, module: nn.Module, conditions: Conditions) -> None:
+        self._conditions = conditions
         self._repeatable = Repeatable(module, conditions)
         self._patches = Patches(module, conditions) if can_patch(module) else None
 
@@ -108,7 +110,7 @@ class Ascent:
         if self._patches:
             self._patches.scatter(target, source)
         else:
-            target.add_(self._repeatable.run(source))
+            self._conditions.accumulate(target, self._repeatable.run(source))
 
     def undo(self, target: Tensor, source: Tensor, d_target: Tensor, gradients: Gradients) -> Tensor:
         """Undo `add`; the gradient of the source."""
@@ -116,5 +118,5 @@ class Ascent:
             self._patches.scatter(target, source, -1)
             return self._patches.scatter_back(source, d_target, gradients)
         again = self._repeatable.again(source)
-        target.sub_(again.take_value())
+        self._conditions.accumulate(target, again.take_value(), -1)
         return again.back(d_target, gradients)

@@ -5,7 +5,7 @@ weight. So it needs no workspace and never more room than one place's share, 1 /
 the contiguous layout asks for transposed copies of whole activations.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import cast
 
@@ -26,6 +26,7 @@ class Patches:
 
     def __init__(self, module: nn.Module, conditions: Conditions) -> None:
         self._module = cast("nn.Conv3d | nn.ConvTranspose3d", module)
+        self._conditions = conditions
         self._dtype = conditions.compute_dtype(self._module.weight.dtype)
         self._kernel = self._module.kernel_size[0]
 
@@ -36,14 +37,15 @@ class Patches:
 
     def gather_back(self, fine: Tensor, d_coarse: Tensor, d_fine: Tensor, gradients: Gradients) -> None:
         """Add to ``d_fine`` in place what ``gather`` makes of ``d_coarse``; likewise the parameters' gradients."""
-        self._add_to_fine(d_fine, d_coarse)
+        self._add_to_fine(d_fine, d_coarse, lambda share: share)
         self._parameter_gradients(fine, d_coarse, d_coarse, gradients)
 
     def scatter(self, fine: Tensor, coarse: Tensor, sign: int = 1) -> None:
         """The transposed convolution: add it, or with ``sign`` -1 subtract it, in place."""
-        self._add_to_fine(fine, coarse, sign)
+        self._add_to_fine(fine, coarse, self._conditions.settle, sign)
         if self._module.bias is not None:
-            fine.add_(_per_channel(self._module.bias.detach(), fine), alpha=sign)
+            offset = self._module.bias.detach().to(fine.dtype, copy=True)
+            fine.add_(_per_channel(self._conditions.settle(offset), fine), alpha=sign)
 
     def scatter_back(self, coarse: Tensor, d_fine: Tensor, gradients: Gradients) -> Tensor:
         """The gradient of coarse; adds the parameters' gradients."""
@@ -73,11 +75,12 @@ class Patches:
             add_product(flat, weight, self._flat_share(fine, place))
         return total
 
-    def _add_to_fine(self, fine: Tensor, coarse: Tensor, sign: int = 1) -> None:
+    def _add_to_fine(self, fine: Tensor, coarse: Tensor, settle: Callable[[Tensor], Tensor], sign: int = 1) -> None:
         flat = coarse.to(self._dtype).flatten(2)
         for place, weight in self._places():
             share = self._share(fine, place)
-            share.add_(multiply(weight.t(), flat).view(share.shape), alpha=sign)
+            made = multiply(weight.t(), flat).to(fine.dtype).view(share.shape)
+            share.add_(settle(made), alpha=sign)
 
     def _parameter_gradients(self, fine: Tensor, coarse: Tensor, output: Tensor, gradients: Gradients) -> None:
         module = self._module

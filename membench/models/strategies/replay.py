@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 from torch.func import functional_call
 
+from membench.models.strategies.grid import add_rounded, round_to_grid
 from membench.models.strategies.randomness import RandomState, is_random
 
 Gradients = dict[Tensor, Tensor]
@@ -32,6 +33,20 @@ class Conditions:
         for kind, (enabled, dtype) in self._autocast.items():
             stack.enter_context(torch.autocast(kind, dtype=dtype, enabled=enabled and on, cache_enabled=False))
         return stack
+
+    def settle(self, x: Tensor) -> Tensor:
+        """Make x, in place, a tensor from which what `accumulate` adds can be taken away again without loss."""
+        return round_to_grid(x) if self._rounds(x) else x
+
+    def accumulate(self, target: Tensor, value: Tensor, sign: int = 1) -> None:
+        """Add to ``target`` in place, or subtract; the one undoes the other, exactly under autocast."""
+        if self._rounds(target):
+            add_rounded(target, value, sign)
+        else:
+            target.add_(value, alpha=sign)
+
+    def _rounds(self, x: Tensor) -> bool:
+        return x.dtype == torch.float32 and self.compute_dtype(x.dtype) != x.dtype
 
     def compute_dtype(self, dtype: torch.dtype) -> torch.dtype:
         """What convolutions compute in on tensors of this dtype."""

@@ -34,10 +34,11 @@ class Reversible:
             raise UsageError("a reversible strategy needs coupling 'additive'; residual blocks have no inverse")
 
     def run(self, blocks: Sequence[Block], x: Tensor) -> Tensor:
-        steps = couple(blocks, Conditions(x.device), self.slices, room=x.shape[1] / 2)
+        conditions = Conditions(x.device)
+        steps = couple(blocks, conditions, self.slices, room=x.shape[1] / 2)
         # Parameters are inputs, so that their gradients arrive through autograd and hooks on them (DDP) see them.
         parameters = list(nn.ModuleList(blocks).parameters())
-        return _Stage.apply(steps, x, *parameters)  # type: ignore[no-any-return]
+        return _Stage.apply(conditions, steps, x, *parameters)  # type: ignore[no-any-return]
 
 
 class _Stage(torch.autograd.Function):
@@ -45,8 +46,8 @@ class _Stage(torch.autograd.Function):
     boxed_grads_call = True
 
     @staticmethod
-    def forward(ctx: Any, steps: list[Coupled], x: Tensor, *parameters: Tensor) -> Tensor:
-        y = x.clone(memory_format=torch.contiguous_format)
+    def forward(ctx: Any, conditions: Conditions, steps: list[Coupled], x: Tensor, *parameters: Tensor) -> Tensor:
+        y = conditions.settle(x.clone(memory_format=torch.contiguous_format))
         add_all(steps, y)
         ctx.steps = steps
         # The parameters are saved so that autograd refuses to go back if they were changed meanwhile; the
@@ -65,7 +66,7 @@ class _Stage(torch.autograd.Function):
         d = boxed(gradients).pop().clone(memory_format=torch.contiguous_format)
         found: Gradients = {}
         undo_all(ctx.steps, h, d, found)
-        return None, d if ctx.needs_input_grad[1] else None, *(found.get(parameter) for parameter in parameters)
+        return None, None, d if ctx.needs_input_grad[2] else None, *(found.get(parameter) for parameter in parameters)
 
 
 def boxed(gradients: Sequence[Any]) -> list[Tensor]:
