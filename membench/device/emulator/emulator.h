@@ -90,6 +90,19 @@ unsigned long device_to_host_reads(void);
  * architecture alone. */
 int occupancy(int block, size_t shared);
 
+/* ---- binaries.c ---------------------------------------------------------------------------------------------- */
+
+/* Compute capability × 10 of the PTX that a kernel's code was made from, and of the machine code that runs. */
+struct code_version {
+    int ptx, binary;
+};
+
+/* Which of the versions in a fat binary the described device runs. */
+struct code_version binary_version(const void *image);
+void kernel_register(const void *function, struct code_version version);
+/* The version of a registered kernel; of any other, code made for the device itself. */
+struct code_version kernel_version(const void *function);
+
 /* ---- cudnn.c ------------------------------------------------------------------------------------------------- */
 
 uint64_t largest_workspace(void);

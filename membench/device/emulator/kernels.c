@@ -13,10 +13,14 @@ struct configuration {
 static _Thread_local struct configuration stack[8];
 static _Thread_local unsigned depth;
 
+struct module {
+    struct code_version version;
+};
+
 API void **__cudaRegisterFatBinary(void *image) {
-    void **handle = malloc(sizeof *handle);
-    if (handle) *handle = image;
-    return handle;
+    struct module *module = malloc(sizeof *module);
+    if (module) module->version = binary_version(image);
+    return (void **)module;
 }
 
 API void __cudaRegisterFatBinaryEnd(void **handle UNUSED) {}
@@ -25,10 +29,12 @@ API void __cudaUnregisterFatBinary(void **handle) { free(handle); }
 
 API char __cudaInitModule(void **handle UNUSED) { return 1; }
 
-API void __cudaRegisterFunction(void **handle UNUSED, const char *function UNUSED, char *name UNUSED,
+API void __cudaRegisterFunction(void **handle, const char *function, char *name UNUSED,
                                 const char *device_name UNUSED, int threads UNUSED, void *thread UNUSED,
                                 void *block UNUSED, void *block_size UNUSED, void *grid_size UNUSED,
-                                int *warp UNUSED) {}
+                                int *warp UNUSED) {
+    if (handle) kernel_register(function, ((const struct module *)handle)->version);
+}
 
 API void __cudaRegisterVar(void **handle UNUSED, char *variable UNUSED, char *address UNUSED, const char *name UNUSED,
                            int external UNUSED, size_t size UNUSED, int constant UNUSED, int global UNUSED) {}
@@ -87,16 +93,17 @@ API cudaError_t cudaFuncSetAttribute(const void *function UNUSED, int attribute 
     return cudaSuccess;
 }
 
-/* A kernel's own figures are in its machine code, which is not read: registers and shared memory are assumed small,
- * and the code is assumed to be the device's own. Grid sizes, and the scratch of sorts and scans, can depend on it. */
-API cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *attributes, const void *function UNUSED) {
+/* A kernel's own figures are in its machine code, which is not read: registers and shared memory are assumed small.
+ * Grid sizes can depend on it. Which version of its code runs is exact. */
+API cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *attributes, const void *function) {
     ANSWER(MODEL);
     const struct device *d = described_device();
+    struct code_version version = kernel_version(function);
     *attributes = (struct cudaFuncAttributes){
         .maxThreadsPerBlock = 1024,
         .numRegs = 32,
-        .ptxVersion = (int)(d->major * 10 + d->minor),
-        .binaryVersion = (int)(d->major * 10 + d->minor),
+        .ptxVersion = version.ptx,
+        .binaryVersion = version.binary,
         .maxDynamicSharedSizeBytes = (int)d->shared_per_block,
         .preferredShmemCarveout = -1,
     };

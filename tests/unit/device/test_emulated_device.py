@@ -189,3 +189,13 @@ result = [before, held, resident(), torch.cuda.host_memory_stats()["allocated_by
     assert held - before > 1 << 27
     assert after - before < 1 << 26
     assert peak == 1 << 28
+
+
+def test_a_card_runs_the_newest_code_that_its_generation_has(run_emulated: RunEmulated) -> None:
+    """CUB sorts by a policy for the code that runs: PyTorch is not compiled for 8.9, which runs the code for 8.6."""
+    sort = """
+import torch
+torch.randn(1 << 20, device="cuda").sort()
+result = torch.cuda.max_memory_allocated()
+"""
+    assert run_emulated(sort, card="rtx-4090") == run_emulated(sort, card="rtx-3090") > 0
