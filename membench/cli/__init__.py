@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from membench import __version__
-from membench.cli import devices, doctor, measure, recommend, report, search, sweep
+from membench.cli import devices, doctor, measure, phantom, recommend, report, search, sweep
 from membench.errors import MembenchError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ COMMANDS = (
     devices.devices,
     report.report,
     doctor.doctor,
+    phantom.phantom,
 )
 for command in COMMANDS:
     app.command()(command)
