@@ -44,6 +44,9 @@ class FakeProber:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
     def __call__(self, spec: ProbeSpec) -> Measurement:
         self.asked.append(spec)
         depth, height, width = spec.volume

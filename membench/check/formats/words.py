@@ -1,0 +1,38 @@
+"""What several formats say in the same words."""
+
+from collections.abc import Iterator
+
+from membench.check.compare import change_words
+from membench.check.result import WORDS, CheckResult, Growth, Outcome
+
+
+def headline(result: CheckResult) -> str:
+    """``1 regressed, 1 improved, 6 unchanged``, the gravest first."""
+    statuses = [outcome.status for outcome in result.outcomes]
+    counts = [f"{statuses.count(status)} {words}" for status, words in WORDS.items() if status in statuses]
+    return ", ".join(counts) or "no cases"
+
+
+def change(outcome: Outcome) -> str:
+    """The change of the peak, of reserved bytes where allocated ones are the same; else the status."""
+    before, now = outcome.baseline, outcome.current
+    if before is None or now is None or outcome.status == "incomparable":
+        return WORDS[outcome.status]
+    if before.peak != now.peak:
+        return change_words(before.peak, now.peak)
+    return "0" if before.reserved == now.reserved else f"{change_words(before.reserved, now.reserved)} reserved"
+
+
+def explanation(outcome: Outcome) -> Iterator[str]:
+    """The reasons, what grew and what the case states otherwise, a line each."""
+    yield from outcome.reasons
+    yield from map(growth_words, outcome.growth)
+    if outcome.settings:
+        yield f"the case differs from the baseline's: {'; '.join(outcome.settings)}"
+
+
+def growth_words(growth: Growth) -> str:
+    """``module encoder.1 +64.00 MiB, +3.1 % (model.py:31 in forward)``."""
+    at = growth.source
+    where = f" ({at.file}:{at.line}{f' in {at.function}' if at.function else ''})" if at else ""
+    return f"{growth.kind} {growth.name} {change_words(growth.baseline, growth.current)}{where}"

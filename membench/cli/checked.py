@@ -1,0 +1,55 @@
+"""The result of a check, for people."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from membench.check import CheckResult, Outcome
+from membench.check.formats.words import change, explanation, headline
+from membench.check.result import MARKS, Status
+from membench.check.text import printable
+from membench.cli.output import plain_table
+from membench.units import format_bytes
+
+STYLES: dict[Status, str] = {
+    **dict.fromkeys(("limit", "regressed", "failed"), "bold red"),
+    **dict.fromkeys(("incomparable", "tolerated"), "bold yellow"),
+    **dict.fromkeys(("improved", "unchanged"), "bold green"),
+}
+
+
+def print_result(console: Console, result: CheckResult) -> None:
+    """A table of all cases, and a paragraph on each that is not as it was."""
+    table = plain_table("Case", "Peak allocated", "Peak reserved", "Change", "Limit")
+    for outcome in result.outcomes:
+        table.add_row(*_row(outcome))
+    console.print(table)
+    for outcome in result.outcomes:
+        if outcome.status != "unchanged":
+            console.print()
+            for line in _paragraph(outcome):
+                console.print(line, soft_wrap=True)
+    console.print()
+    if result.environment:
+        how = "compared anyway" if result.compared else "not compared (see --allow-environment-change)"
+        differences = printable("; ".join(result.environment))
+        console.print(Text(f"The environment differs from the baseline's, {how}: {differences}"), soft_wrap=True)
+    console.print(Text(f"{headline(result)}, against {printable(result.baseline)}", style="bold"), soft_wrap=True)
+
+
+def _row(outcome: Outcome) -> Iterator[Text]:
+    style = STYLES.get(outcome.status, "")
+    peaks = outcome.current or outcome.baseline
+    yield Text.assemble((f"{MARKS[outcome.status]} ", style), printable(outcome.name))
+    yield Text(format_bytes(peaks.peak) if peaks else "–")
+    yield Text(format_bytes(peaks.reserved) if peaks else "–")
+    yield Text(change(outcome), style=style)
+    yield Text(format_bytes(outcome.limit) if outcome.limit is not None else "")
+
+
+def _paragraph(outcome: Outcome) -> Iterator[Text]:
+    style = STYLES.get(outcome.status, "")
+    first, *others = map(printable, explanation(outcome))
+    yield Text.assemble((f"{MARKS[outcome.status]} ", style), (printable(outcome.name), "bold"), f": {first}")
+    yield from (Text(f"    {line}") for line in others)

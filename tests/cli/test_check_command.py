@@ -1,0 +1,169 @@
+import json
+from pathlib import Path
+
+import pytest
+from running import Run
+
+from membench.cli import check as command
+from membench.result import Measurement
+from membench.spec import ProbeSpec
+
+CASES = """
+[defaults]
+device = "a100-4"
+volume = "64"
+
+[[case]]
+name = "one"
+
+[[case]]
+name = "two"
+strategy = "plain"
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probes: list[ProbeSpec]) -> Path:
+    """A project with two cases and a baseline of them; measured by the made-up prober."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    (tmp_path / "membench.toml").write_text(CASES)
+    return tmp_path
+
+
+@pytest.fixture
+def baseline(project: Path, cli: Run) -> Path:
+    assert cli("check", "--update").code == 0
+    return project / "membench-baseline.json"
+
+
+def change(project: Path, before: str, after: str) -> None:
+    file = project / "membench.toml"
+    assert before in file.read_text()
+    file.write_text(file.read_text().replace(before, after))
+
+
+def test_update_then_check(project: Path, baseline: Path, cli: Run, probes: list[ProbeSpec]) -> None:
+    written = baseline.read_bytes()
+    ended = cli("check", "--json")
+    assert ended.code == 0
+    document = json.loads(ended.out)
+    assert [(found["name"], found["status"]) for found in document["outcomes"]] == [
+        ("one", "unchanged"),
+        ("two", "unchanged"),
+    ]
+    assert {spec.device for spec in probes} == {"a100-40gb"}
+    assert cli("check", "--update").code == 0
+    assert baseline.read_bytes() == written
+
+
+def test_a_regression_is_exit_code_1_until_it_is_accepted_or_gone(project: Path, baseline: Path, cli: Run) -> None:
+    change(project, 'volume = "64"', 'volume = "128"')
+    ended = cli("check")
+    assert ended.code == 1
+    assert "✗ one" in ended.out
+    assert "+700.0 %" in ended.out
+    assert "the case differs from the baseline's: volume 64x64x64 → default" in ended.out
+    assert "2 regressed, against membench-baseline.json" in ended.out
+    change(project, 'volume = "128"', 'volume = "64"')
+    assert cli("check").code == 0
+    change(project, 'volume = "64"', 'volume = "128"')
+    assert cli("check", "--fail-on", "peak:700%", "--fail-on", "reserved:700%").code == 0
+    assert cli("check", "--update").code == 0
+    assert cli("check").code == 0
+
+
+def test_some_cases_alone(project: Path, baseline: Path, cli: Run, probes: list[ProbeSpec]) -> None:
+    probes.clear()
+    ended = cli("check", "--case", "t*", "--json")
+    assert [found["name"] for found in json.loads(ended.out)["outcomes"]] == ["two"]
+    assert [spec.strategy for spec in probes] == ["plain"]
+
+
+def test_limits_need_no_baseline(project: Path, cli: Run) -> None:
+    change(project, 'volume = "64"', 'volume = "64"\nlimit = "4GiB"')
+    ended = cli("check")
+    assert ended.code == 0, ended.err
+    change(project, 'limit = "4GiB"', 'limit = "4095MiB"')
+    assert cli("check").code == 1
+
+
+def test_the_environment_is_exit_code_3(project: Path, baseline: Path, cli: Run) -> None:
+    baseline.write_text(baseline.read_text().replace('"torch": "0"', '"torch": "1"'))
+    ended = cli("check")
+    assert ended.code == 3
+    assert "The environment differs from the baseline's, not compared (see --allow-environment-change)" in ended.out
+    assert "torch 1 → 0" in ended.out
+    assert cli("check", "--allow-environment-change").code == 0
+
+
+def test_a_probe_that_failed_is_exit_code_4_and_leaves_the_baseline(project: Path, baseline: Path, cli: Run) -> None:
+    written = baseline.read_bytes()
+    change(project, '"plain"', '"broken"')
+    assert cli("check").code == 4
+    ended = cli("check", "--update")
+    assert ended.code == 4
+    assert "is left as it was" in ended.err
+    assert baseline.read_bytes() == written
+
+
+def test_outputs(project: Path, baseline: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project / "summary.md"))
+    (project / "summary.md").write_text("before\n")
+    ended = cli("check", "--format", "junit", "--output", "out/junit.xml")
+    assert ended.code == 0
+    assert "2 unchanged, against" in ended.out
+    assert (project / "out" / "junit.xml").read_text().startswith("<?xml")
+    assert (project / "summary.md").read_text().startswith("before\n### GPU memory: 2 unchanged\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project))
+    ended = cli("check")
+    assert (ended.code, ended.err) == (4, f"membench: cannot write {project}: is a directory\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ("--output x.md", "--output needs --format, one of markdown, json"),
+        ("--json --format sarif", "--json and --format sarif exclude each other"),
+        ("--format xml", "'xml' is not one of"),
+        ("--fail-on peak", "'peak' is not a threshold"),
+        ("--case three", "there is no case 'three'"),
+        ("--config none.toml", "cannot read none.toml: no such file or directory"),
+        ("--baseline none.json", "there is no baseline none.json; write it with --update"),
+        ("--jobs 0", "jobs must be at least 1"),
+    ],
+)
+def test_bad_usage(
+    project: Path, baseline: Path, cli: Run, probes: list[ProbeSpec], arguments: str, reason: str
+) -> None:
+    probes.clear()
+    ended = cli("check", *arguments.split())
+    assert (ended.code, ended.out) == (2, "")
+    assert reason in ended.err
+    assert ended.err.count("\n") == 1
+    assert probes == []
+
+
+def test_a_device_that_is_none_names_the_case(project: Path, cli: Run) -> None:
+    change(project, "a100-4", "a100")
+    ended = cli("check", "--update")
+    assert ended.code == 2
+    assert ended.err.startswith("membench: membench.toml: case 'one': device 'a100' could be a100-40gb")
+
+
+def test_a_machine_that_cannot_measure_is_not_a_regression(
+    project: Path, baseline: Path, cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(project, "a100-4", "cuda")
+    monkeypatch.setattr("membench.device.real.gpus", lambda: ())
+    ended = cli("check")
+    assert ended.code == 4
+    assert ended.err.startswith("membench: no NVIDIA GPU was found")
+
+
+def test_ctrl_c(project: Path, baseline: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> dict[str, Measurement]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "measure_cases", interrupted)
+    assert cli("check").code == 130
