@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
@@ -13,13 +14,14 @@ import msgspec
 
 from membench.device import Device
 from membench.errors import MembenchError, UsageError
-from membench.probe.answer import Answer, Outcome, Refusal
+from membench.probe.answer import Answer, Outcome, Refusal, Request
 from membench.probe.log import EmulatorLog
+from membench.probe.recording import Recording
 from membench.probe.words import last_words
 from membench.result import Measurement
 from membench.spec import ProbeSpec
 
-__all__ = ["EmulatorLog", "Prober"]
+__all__ = ["EmulatorLog", "Prober", "Recording"]
 
 
 class Prober:
@@ -68,9 +70,21 @@ class Prober:
                 strategy that is not known).
             MembenchError: the server does not start, or the prober is closed.
         """
+        return self._run(Request(spec=spec)).measurement
+
+    def record(self, spec: ProbeSpec, snapshot: Path) -> tuple[Measurement, Recording | None]:
+        """Run the probe as `measure` does, and record it; PyTorch's own snapshot of it is written to a file.
+
+        There is no recording where the probe's process did not live to give it.
+        """
+        outcome = self._run(Request(spec=spec, snapshot=str(snapshot.absolute())))
+        return outcome.measurement, outcome.recording
+
+    def _run(self, request: Request) -> Outcome:
+        spec = request.spec
         spec.validate()
         self.device.check_budget(spec.budget)
-        answer = _ask(self._running(), spec)
+        answer = _ask(self._running(), request)
         if answer is None:
             self._end()
             killed = "the probing process was killed"
@@ -80,7 +94,8 @@ class Prober:
         if isinstance(answer, Refusal):
             raise UsageError(answer.message)
         self.log = answer.log
-        return msgspec.structs.replace(answer.measurement, device=self.device.info)
+        measurement = msgspec.structs.replace(answer.measurement, device=self.device.info)
+        return msgspec.structs.replace(answer, measurement=measurement)
 
     def close(self) -> None:
         """End the server and whatever it is doing; there is no other."""
@@ -129,11 +144,11 @@ class Prober:
             return self._server
 
 
-def _ask(server: subprocess.Popen[bytes], spec: ProbeSpec) -> Answer | None:
+def _ask(server: subprocess.Popen[bytes], request: Request) -> Answer | None:
     """The server's answer; None if it died over it."""
     try:
         requests = _open(server.stdin)
-        requests.write(msgspec.json.encode(spec) + b"\n")
+        requests.write(msgspec.json.encode(request) + b"\n")
         requests.flush()
     except OSError:
         return None

@@ -1,7 +1,7 @@
 """The fork server: a process that has imported PyTorch but not initialised CUDA, and forks one child for each probe.
 
 Started as ``python -m membench.probe.server`` in the environment of its device. It imports the user's plugins and
-greets with the versions of its libraries; then it reads one `ProbeSpec` a line and answers each with one `Answer` a
+greets with the versions of its libraries; then it reads one `Request` a line and answers each with one `Answer` a
 line, in order. Standard output carries the protocol alone: whatever libraries print goes to standard error.
 """
 
@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
@@ -19,7 +20,7 @@ import msgspec
 from membench.errors import UsageError
 from membench.plugins import load_plugins
 from membench.probe import step
-from membench.probe.answer import Answer, Outcome, Refusal
+from membench.probe.answer import Answer, Outcome, Refusal, Request
 from membench.probe.versions import library_versions
 from membench.probe.words import last_words
 from membench.result import Measurement, Status
@@ -35,9 +36,9 @@ def main() -> None:
     load_plugins()
     _send(answers, library_versions())
     for line in requests:
-        spec = msgspec.json.decode(line, type=ProbeSpec)
+        request = msgspec.json.decode(line, type=Request)
         started = time.monotonic()
-        answer = _probe(spec, requests)
+        answer = _probe(request, requests)
         if isinstance(answer, Outcome):
             seconds = round(time.monotonic() - started, 3)
             answer = msgspec.structs.replace(
@@ -59,13 +60,14 @@ def _send(answers: BinaryIO, message: object) -> None:
     answers.flush()
 
 
-def _probe(spec: ProbeSpec, requests: BinaryIO) -> Answer:
+def _probe(request: Request, requests: BinaryIO) -> Answer:
     """Fork, measure in the child, and turn whatever becomes of the child into an answer."""
+    spec = request.spec
     reader, writer = os.pipe()
     with tempfile.TemporaryFile() as printed:
         child = os.fork()
         if child == 0:
-            _be_the_child(spec, writer, printed.fileno())
+            _be_the_child(request, writer, printed.fileno())
         os.close(writer)
         report, timed_out = _read_report(reader, requests.fileno(), spec.timeout)
         os.close(reader)
@@ -80,7 +82,7 @@ def _probe(spec: ProbeSpec, requests: BinaryIO) -> Answer:
         return _failure(spec, "crashed", f"the probe's process {_ending(status)}{last_words(printed)}")
 
 
-def _be_the_child(spec: ProbeSpec, writer: int, printed: int) -> None:
+def _be_the_child(request: Request, writer: int, printed: int) -> None:
     """Never returns. The child dies with the server, and leaves without running anything that it inherited."""
     code = 1
     try:
@@ -88,7 +90,7 @@ def _be_the_child(spec: ProbeSpec, writer: int, printed: int) -> None:
         os.dup2(printed, 1)
         os.dup2(printed, 2)
         with os.fdopen(writer, "wb") as report:
-            _send(report, _answer(spec))
+            _send(report, _answer(request))
         code = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
@@ -97,12 +99,23 @@ def _be_the_child(spec: ProbeSpec, writer: int, printed: int) -> None:
         os._exit(code)
 
 
-def _answer(spec: ProbeSpec) -> Answer:
+def _answer(request: Request) -> Answer:
     try:
-        measurement, log = step.measure(spec)
+        if request.snapshot:
+            return _record(request)
+        measurement, log = step.measure(request.spec)
     except UsageError as error:
         return Refusal(message=str(error))
     return Outcome(measurement=measurement, log=log)
+
+
+def _record(request: Request) -> Outcome:
+    from membench.probe.recorder import Recorder  # only recorded probes need it
+
+    recorder = Recorder()
+    with recorder:
+        measurement, log = step.measure(request.spec)
+    return Outcome(measurement=measurement, log=log, recording=recorder.save(Path(request.snapshot)))
 
 
 def _read_report(reader: int, requests: int, timeout: float) -> tuple[bytes, bool]:

@@ -1,0 +1,41 @@
+"""The line of code that asked for an operation, seen past PyTorch."""
+
+import functools
+import sys
+import sysconfig
+from pathlib import Path
+
+import torch
+
+_RECORDING = Path(__file__).parent
+_PASSED = tuple(f"{folder}/" for folder in (Path(torch.__file__).parent, sysconfig.get_path("stdlib")))
+_SITES = tuple(sorted({f"{sysconfig.get_path(kind)}/" for kind in ("purelib", "platlib")}))
+
+
+def calling_line() -> str:
+    """``file:line (function)`` of the innermost frame outside PyTorch and the recorder; empty if there is none."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        file = _shown(code.co_filename)
+        if file:
+            return f"{file}:{frame.f_lineno} ({code.co_name})"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""
+
+
+@functools.cache
+def _shown(filename: str) -> str:
+    """A file as readers know it; empty if it is passed over."""
+    path = Path(filename)
+    if filename.startswith("<") or (path.parent == _RECORDING and path.stem.startswith(("recorder", "place"))):
+        return ""
+    for site in _SITES:
+        if filename.startswith(site) and not filename.startswith(_PASSED[0]):
+            return filename.removeprefix(site)
+    if filename.startswith(_PASSED):
+        return ""
+    for root in (_RECORDING.parent.parent, Path.cwd()):
+        if path.is_relative_to(root):
+            return str(path.relative_to(root))
+    return filename
