@@ -61,6 +61,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     ``segment_map``, ``segment_unmap`` (the two of expandable segments), ``oom``, or what a later release adds.
     ``addr`` is a device address (0 where the entry has none, as an ``oom``), ``stream`` a handle that is the same for
     the same stream within a recording, ``time_us`` microseconds since 1970. ``device_free`` is given by an ``oom``.
+    ``user_metadata`` is what the recorder set for events to carry (``torch.cuda.memory._set_memory_metadata``).
     """
 
     action: str
@@ -69,6 +70,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     stream: int = 0
     time_us: int = 0
     device_free: int | None = None
+    user_metadata: str = ""
     frames: Stack = msgspec.field(default_factory=Stack)
 
 
@@ -102,11 +104,15 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What was recorded: the segments at the end, and for each device the events that led there, oldest first."""
+    """What was recorded: the segments at the end, and for each device the events that led there, oldest first.
+
+    ``membench`` is what membench adds to the snapshots that it records: a JSON text, which PyTorch's viewers pass over.
+    """
 
     segments: tuple[Segment, ...]
     device_traces: tuple[tuple[Event, ...], ...] = ()
     allocator_settings: dict[str, Any] = {}
+    membench: str = ""
 
     def trace(self, device: int | None = None) -> tuple[Event, ...]:
         """The events of a device; of the only one that has any, if none is given.

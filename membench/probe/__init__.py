@@ -16,12 +16,11 @@ from membench.device import Device
 from membench.errors import MembenchError, UsageError
 from membench.probe.answer import Answer, Outcome, Refusal, Request
 from membench.probe.log import EmulatorLog
-from membench.probe.recording import Recording
 from membench.probe.words import last_words
 from membench.result import Measurement
 from membench.spec import ProbeSpec
 
-__all__ = ["EmulatorLog", "Prober", "Recording"]
+__all__ = ["EmulatorLog", "Prober"]
 
 
 class Prober:
@@ -72,13 +71,12 @@ class Prober:
         """
         return self._run(Request(spec=spec)).measurement
 
-    def record(self, spec: ProbeSpec, snapshot: Path) -> tuple[Measurement, Recording | None]:
-        """Run the probe as `measure` does, and record it; PyTorch's own snapshot of it is written to a file.
+    def record(self, spec: ProbeSpec, snapshot: Path) -> Measurement:
+        """Run the probe as `measure` does, and record it: PyTorch's own snapshot of it is written to a file.
 
-        There is no recording where the probe's process did not live to give it.
+        There is no file where the probe's process did not live to write it.
         """
-        outcome = self._run(Request(spec=spec, snapshot=str(snapshot.absolute())))
-        return outcome.measurement, outcome.recording
+        return self._run(Request(spec=spec, snapshot=str(snapshot.absolute()))).measurement
 
     def _run(self, request: Request) -> Outcome:
         spec = request.spec

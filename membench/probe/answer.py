@@ -3,13 +3,12 @@
 import msgspec
 
 from membench.probe.log import EmulatorLog
-from membench.probe.recording import Recording
 from membench.result import Measurement
 from membench.spec import ProbeSpec
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """Run a probe; if ``snapshot`` names a file, record it too, and write PyTorch's snapshot there."""
+    """Run a probe; if ``snapshot`` names a file, record it and write PyTorch's snapshot there."""
 
     spec: ProbeSpec
     snapshot: str = ""
@@ -20,7 +19,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     measurement: Measurement
     log: EmulatorLog = EmulatorLog()
-    recording: Recording | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -10,21 +10,30 @@ import contextlib
 import pickle
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from membench.probe.modules import Known, ModuleStack, address_of, on_device, tensors_in
 from membench.probe.place import calling_line
 from membench.probe.recording import Mark, Op, Output, Phase, Recording, op_number, tag
+from membench.result import Measurement
 
 _LABEL = "membench"
+
+
+class _Label(NamedTuple):
+    """What nodes of the graph carry."""
+
+    module: str = ""
+    line: str = ""
 
 
 class Recorder(TorchDispatchMode):
@@ -35,7 +44,7 @@ class Recorder(TorchDispatchMode):
         self._ops: list[Op] = []
         self._marks: list[Mark] = []
         self._measured_from = 0
-        self._modules = _ModuleStack()
+        self._modules = ModuleStack()
         self._optimizers: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
         self._stepping = False
         self._stepped = False
@@ -65,25 +74,26 @@ class Recorder(TorchDispatchMode):
         super().__exit__(*error)  # type: ignore[no-untyped-call]
         self._undo.close()
 
-    def save(self, snapshot: Path) -> Recording:
-        """Write PyTorch's snapshot of all that was recorded to a file; give what was recorded beside it."""
-        statistics = torch.cuda.memory_stats()  # type: ignore[no-untyped-call]
-        content = torch.cuda.memory._snapshot()  # type: ignore[no-untyped-call]
-        snapshot.write_bytes(pickle.dumps(content, protocol=4))
-        numbers = {op_number(event["user_metadata"]) for trace in content["device_traces"] for event in trace}
-        return Recording(
-            ops={number: self._ops[number] for number in numbers if number is not None},
+    def save(self, file: Path, measurement: Measurement) -> None:
+        """Write PyTorch's snapshot of all that was recorded to a file, with a `Recording` in it."""
+        content = torch.cuda.memory._snapshot()
+        tags = {event["user_metadata"] for trace in content["device_traces"] for event in trace}
+        numbers = {number for number in map(op_number, tags) if number is not None}
+        recording = Recording(
+            measurement=measurement,
+            ops={number: self._ops[number] for number in sorted(numbers)},
             marks=tuple(self._marks),
             measured_from=self._measured_from,
-            peak_allocated_bytes=statistics.get("allocated_bytes.all.peak", 0),
-            peak_reserved_bytes=statistics.get("reserved_bytes.all.peak", 0),
         )
+        content["membench"] = msgspec.json.encode(recording).decode()
+        file.write_bytes(pickle.dumps(content, protocol=4))
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        op = self._describe(func, args, kwargs)
+        read = [address_of(tensor) for tensor in on_device((args, kwargs))]
+        op = self._describe(func, read)
         number = len(self._ops)
         self._ops.append(op)
         _tag_events(tag(op.phase, op.module, op.name, number))
@@ -94,24 +104,28 @@ class Recorder(TorchDispatchMode):
             raise
         finally:
             _tag_events(f"{op.phase} {op.module}")
-        outputs = tuple(_output(tensor) for tensor in _on_device(made))
+        outputs = tuple(_output(tensor) for tensor in on_device(made))
         if outputs:
             self._ops[number] = Op(op.name, op.phase, op.step, op.module, op.line, op.gradient, outputs)
-            self._follow_gradients(op, outputs, args)
+            self._follow_gradients(op, outputs, read, writes=func._schema.is_mutable)
         return made
 
-    def _describe(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Op:
+    def _describe(self, func: Any, read: list[int]) -> Op:
         node = torch._C._current_autograd_node()
         phase = self._phase(node)
-        read = [_address(tensor) for tensor in _on_device((args, kwargs))]
-        known = _label_of(node)
-        path = self._modules.path(read, known[0] if known else "")
-        if phase == "backward" and not torch.is_grad_enabled():
-            line = (known[1] if known else "") or self._lines.get((_MAIN_THREAD, node._sequence_nr()), "")
-        else:
-            line = calling_line()
-            self._lines[threading.get_ident(), torch.autograd._get_sequence_nr() - 1] = line
+        label = _label_of(node)
+        path = self._modules.path(read, label.module, node)
+        line = self._line(phase, node, label)
         return Op(str(func), phase, self._step, path, line, self._is_gradient(phase, node, read), ())
+
+    def _line(self, phase: Phase, node: Any, label: _Label) -> str:
+        if phase == "backward" and not torch.is_grad_enabled():
+            differentiated = label.line or self._lines.get((_MAIN_THREAD, node._sequence_nr()), "")
+            # A function with a backward pass of its own has lines there.
+            return (_is_users(node) and calling_line()) or differentiated
+        line = calling_line()
+        self._lines[threading.get_ident(), torch._C._autograd._get_sequence_nr() - 1] = line
+        return line
 
     def _phase(self, node: Any) -> Phase:
         if self._stepping:
@@ -129,16 +143,16 @@ class Recorder(TorchDispatchMode):
         activations again there, without running a module: then what reads no gradient gives none."""
         if phase != "backward" or self._modules.within or torch.is_grad_enabled():
             return False
-        return not isinstance(node, torch.autograd.function.BackwardCFunction) or not self._gradients.isdisjoint(read)
+        return not _is_users(node) or not self._gradients.isdisjoint(read)
 
-    def _follow_gradients(self, op: Op, outputs: tuple[Output, ...], args: tuple[Any, ...]) -> None:
+    def _follow_gradients(self, op: Op, outputs: tuple[Output, ...], read: list[int], *, writes: bool) -> None:
+        """Keep account of which memory holds gradients; of memory that comes to hold them, not made for it, a mark."""
         for output in outputs:
-            if not op.gradient:
-                if all(_address(tensor) != output.address for tensor in _on_device(args)):
-                    self._gradients.discard(output.address)
-            elif output.address not in self._gradients:
+            if output.address not in read:
+                (self._gradients.add if op.gradient else self._gradients.discard)(output.address)
+            elif writes and op.gradient and output.address not in self._gradients:
                 self._gradients.add(output.address)
-                self._marks.append(Mark(_allocations(), output.address, "gradient", ""))
+                self._marks.append(Mark(_allocations(), output.address, "gradient"))
 
     def _enter_module(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         if not self._modules.within and torch._C._current_autograd_node() is None:
@@ -157,11 +171,11 @@ class Recorder(TorchDispatchMode):
     def _label(self, tensors: Any, path: str) -> None:
         """Put the path on the nodes that lead to these tensors and have none yet: they were made at this place."""
         thread = threading.get_ident()
-        pending = [leaf.grad_fn for leaf in tree_leaves(tensors) if isinstance(leaf, Tensor)]
+        pending = [tensor.grad_fn for tensor in tensors_in(tensors)]
         while pending:
             node: Any = pending.pop()
             if node is not None and _LABEL not in node.metadata:
-                node.metadata[_LABEL] = (path, self._lines.get((thread, node._sequence_nr()), ""))
+                node.metadata[_LABEL] = _Label(path, self._lines.get((thread, node._sequence_nr()), ""))
                 pending += (following for following, _ in node.next_functions)
 
     def _before_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
@@ -179,107 +193,19 @@ class Recorder(TorchDispatchMode):
     def _look(self, inputs: Any = ()) -> None:
         """Note what serves as what at this moment."""
         now = _allocations()
-        for category, name, tensor in (*self._modules.tensors(), *self._states()):
+        for tensor, category, name, module in (*self._modules.tensors(), *self._states()):
             if tensor.is_cuda:
-                self._marks.append(Mark(now, _address(tensor), category, name))
-        for tensor in _on_device(inputs):
-            self._marks.append(Mark(now, _address(tensor), "input", ""))
+                self._marks.append(Mark(now, address_of(tensor), category, name, module))
+        self._marks += (Mark(now, address_of(tensor), "input") for tensor in on_device(inputs))
 
-    def _states(self) -> Iterator[tuple[str, str, Tensor]]:
-        names = self._modules.parameter_names()
+    def _states(self) -> Iterator[Known]:
+        names = {id(tensor): (name, path) for tensor, _, name, path in self._modules.tensors()}
         for optimizer in self._optimizers:
             for parameter, state in optimizer.state.items():
+                name, path = names.get(id(parameter), ("a parameter", ""))
                 for key, value in state.items():
                     if isinstance(value, Tensor):
-                        yield "optimizer state", f"{key} of {names.get(id(parameter), 'a parameter')}", value
-
-
-class _ModuleStack:
-    """The modules that are running, per thread, and the networks that they belong to.
-
-    A network is a module with parameters that is called by none. Its paths are those of ``named_modules``; further
-    networks have their class before it. Other modules that nobody calls are losses.
-    """
-
-    def __init__(self) -> None:
-        self.network_ran = False
-        self._networks: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
-        self._paths: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
-        self._owners: dict[int, str] = {}
-        self._threads = threading.local()
-
-    @property
-    def has_network(self) -> bool:
-        return bool(self._networks)
-
-    @property
-    def within(self) -> bool:
-        return bool(self._running)
-
-    @property
-    def within_network(self) -> bool:
-        return any(path is not None for path in self._running)
-
-    @property
-    def top(self) -> str:
-        return next((path for path in reversed(self._running) if path is not None), "")
-
-    @property
-    def _running(self) -> list[str | None]:
-        if not hasattr(self._threads, "running"):
-            self._threads.running, self._threads.last_owner = [], ""
-        return self._threads.running  # type: ignore[no-any-return]
-
-    def meet(self, module: nn.Module) -> None:
-        """A module is called by none: if it has parameters, it is a network."""
-        if module not in self._paths and next(module.parameters(), None) is not None:
-            self._add_network(module)
-
-    def push(self, module: nn.Module) -> None:
-        self._running.append(self._paths.get(module, self.top or None))
-        self._threads.last_owner = ""
-
-    def pop(self) -> None:
-        if self._running:
-            ended = self._running.pop()
-            self._threads.last_owner = ""
-            self.network_ran = self.network_ran or (not self._running and ended is not None)
-
-    def path(self, read: Iterable[int], otherwise: str) -> str:
-        """The module that an operation which reads these addresses belongs to.
-
-        Within functions that have a backward pass of their own no module need be running: there an operation belongs
-        to the module whose parameter it reads, or the one before it read.
-        """
-        top = self.top or otherwise
-        if torch.is_grad_enabled():
-            return top
-        owner = next((self._owners[address] for address in read if address in self._owners), "")
-        self._threads.last_owner = owner or self._threads.last_owner
-        return self._threads.last_owner or top
-
-    def tensors(self) -> Iterator[tuple[str, str, Tensor]]:
-        """Parameters, buffers and the parameters' gradients of the networks: category, name, tensor."""
-        for network in self._networks:
-            for name, parameter in network.named_parameters():
-                yield "parameter", name, parameter
-                if parameter.grad is not None:
-                    yield "gradient", name, parameter.grad
-            for name, buffer in network.named_buffers():
-                yield "parameter", name, buffer
-
-    def parameter_names(self) -> dict[int, str]:
-        return {id(parameter): name for network in self._networks for name, parameter in network.named_parameters()}
-
-    def _add_network(self, network: nn.Module) -> None:
-        title = type(network).__name__
-        prefix = f"{title}." if self._networks else ""
-        self._networks[network] = title
-        for path, module in network.named_modules():
-            self._paths[module] = prefix + path if path else title
-            for parameter in module.parameters(recurse=False):
-                if parameter.is_cuda:
-                    self._owners[_address(parameter)] = self._paths[module]
+                        yield Known(value, "optimizer state", f"{key} of {name}", path)
 
 
 def _keep_history() -> None:
@@ -287,26 +213,25 @@ def _keep_history() -> None:
 
 
 def _tag_events(text: str) -> None:
-    torch._C._cuda_setMemoryMetadata(text)  # type: ignore[attr-defined]
+    torch._C._cuda_setMemoryMetadata(text)
 
 
+_NO_LABEL = _Label()
 _MAIN_THREAD = threading.main_thread().ident or 0
 
 
-def _label_of(node: Any) -> tuple[str, str] | None:
-    return None if node is None else node.metadata.get(_LABEL)
+def _label_of(node: Any) -> _Label:
+    found: _Label = _NO_LABEL if node is None else node.metadata.get(_LABEL, _NO_LABEL)
+    return found
 
 
-def _on_device(values: Any) -> Iterator[Tensor]:
-    return (leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor) and leaf.is_cuda)
-
-
-def _address(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
+def _is_users(node: Any) -> bool:
+    """Whether the node is a function with a backward pass of its own, in Python."""
+    return isinstance(node, torch.autograd.function.BackwardCFunction)
 
 
 def _output(tensor: Tensor) -> Output:
-    return Output(_address(tensor), tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+    return Output(address_of(tensor), tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
 
 
 def _allocations() -> int:

@@ -115,7 +115,8 @@ def _record(request: Request) -> Outcome:
     recorder = Recorder()
     with recorder:
         measurement, log = step.measure(request.spec)
-    return Outcome(measurement=measurement, log=log, recording=recorder.save(Path(request.snapshot)))
+    recorder.save(Path(request.snapshot), measurement)
+    return Outcome(measurement=measurement, log=log)
 
 
 def _read_report(reader: int, requests: int, timeout: float) -> tuple[bytes, bool]:

@@ -1,0 +1,185 @@
+"""Find the peak of a recorded history, and say who holds it."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from membench.errors import MembenchError
+from membench.probe.recording import Recording
+from membench.profile.attribution import Attribution
+from membench.profile.records import CATEGORIES, Block, Held, Holder, Kind, Peak, Profile, Refused, SegmentMap
+from membench.profile.replay import Allocation, Stretch, replay
+from membench.snapshot import Snapshot
+
+LARGEST = 10
+
+
+class Analysis:
+    """A snapshot, replayed and attributed. ``profile`` is what came out, the rest is what pictures are drawn from."""
+
+    def __init__(self, snapshot: Snapshot, device: int | None = None) -> None:
+        """Raises `MembenchError` where the snapshot has no events, or what is replayed is not what was measured."""
+        self.recording = msgspec.json.decode(snapshot.membench, type=Recording) if snapshot.membench else None
+        self.history = replay(snapshot, device)
+        self.attribution = Attribution(self.history, self.recording)
+        self.peak_event = self._find_peak()
+        self.profile = self._profile()
+
+    @property
+    def step(self) -> range:
+        """The events of the step that has the peak; all, where steps are not known."""
+        if self.recording is None:
+            return range(len(self.history.events))
+        steps, wanted = self.attribution.steps, self.attribution.steps[self.peak_event]
+        measured = [index for index in range(self._first(), len(steps)) if steps[index] == wanted]
+        return range(measured[0], measured[-1] + 1)
+
+    def held(self, event: int) -> list[Held]:
+        """All that is in use right after an event."""
+        return [self.attribution.held(allocation) for allocation in self.history.alive(event)]
+
+    def _find_peak(self) -> int:
+        """The first event of the last step that reaches the peak.
+
+        Raises:
+            MembenchError: it is not the peak that the allocator counted.
+        """
+        allocated, first = self.history.allocated, self._first()
+        most = max(allocated[first:])
+        counted = self.recording.measurement.peak_allocated_bytes if self.recording else most
+        if most != counted:
+            raise MembenchError(f"the replayed peak is {most} bytes, and the allocator counted {counted}")
+        steps = self.attribution.steps
+        reached = [index for index in range(first, len(allocated)) if allocated[index] == most]
+        return next(index for index in reached if steps[index] == steps[reached[-1]])
+
+    def _first(self) -> int:
+        """The event from which on peaks were counted: the last allocation before, whose memory is there."""
+        if self.recording is None or not self.recording.measured_from:
+            return 0
+        numbered = self.history.allocations[self.recording.measured_from - 1]
+        return max(numbered.born, 0)
+
+    def _profile(self) -> Profile:
+        return Profile(
+            measurement=self.recording.measurement if self.recording else None,
+            peak=self._peak(),
+            phases=self._phases(),
+            refused=self._refused(),
+            exact=self.history.exact,
+            notes=tuple(self._notes()),
+        )
+
+    def _peak(self) -> Peak:
+        at, history = self.attribution.moment(self.peak_event), self.history
+        alive = history.alive(self.peak_event)
+        held = [self.attribution.held(allocation) for allocation in alive]
+        return Peak(
+            allocated_bytes=history.allocated[self.peak_event],
+            reserved_bytes=history.reserved[self.peak_event],
+            requested_bytes=sum(each.requested_bytes for each in held),
+            phase=at.phase,
+            module=at.module,
+            at=at,
+            categories=_categories(held),
+            kinds=_kinds(held),
+            modules=_modules(held),
+            holders=_holders(held),
+            largest=tuple(sorted(held, key=lambda each: -each.bytes)[:LARGEST]),
+            segments=tuple(_segments(history.mapped(self.peak_event), alive, held)),
+        )
+
+    def _phases(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for index in self.step:
+            phase = self.attribution.phase(index)
+            if phase:
+                found[phase] = max(found.get(phase, 0), self.history.allocated[index])
+        return found
+
+    def _refused(self) -> Refused | None:
+        if self.recording is None or self.recording.measurement.status != "oom":
+            return None
+        index = max((i for i, event in enumerate(self.history.events) if event.action == "oom"), default=None)
+        if index is None:
+            return None
+        return Refused(
+            asked_bytes=self.history.events[index].size,
+            allocated_bytes=self.history.allocated[index],
+            reserved_bytes=self.history.reserved[index],
+            at=self.attribution.moment(index),
+        )
+
+    def _notes(self) -> Iterable[str]:
+        if not self.history.exact:
+            yield (
+                "The history does not begin with the allocator's first segment: what was there before it is known by "
+                "its size alone, and blocks are taken to be as large as their request, rounded up to 512 bytes."
+            )
+        if self.recording is None:
+            yield (
+                "The snapshot was not recorded by membench: categories, modules and shapes are told only as far as "
+                "stack frames tell them."
+            )
+
+
+def _categories(held: Sequence[Held]) -> dict[str, int]:
+    return {name: sum(each.bytes for each in held if each.category == name) for name in CATEGORIES}
+
+
+def _kinds(held: Sequence[Held]) -> tuple[Kind, ...]:
+    sizes, counts = _grouped((each.category, each.what, each.bytes) for each in held)
+    found = [Kind(category=c, what=w, bytes=size, count=counts[c, w]) for (c, w), size in sizes.items()]  # type: ignore[arg-type]
+    return tuple(sorted(found, key=lambda kind: (CATEGORIES.index(kind.category), -kind.bytes)))
+
+
+def _modules(held: Sequence[Held]) -> dict[str, int]:
+    sizes, _ = _grouped((each.module, each.bytes) for each in held)
+    return {module: size for (module,), size in sizes.most_common()}
+
+
+def _holders(held: Sequence[Held]) -> tuple[Holder, ...]:
+    sizes, counts = _grouped((each.category, each.module, each.line, each.bytes) for each in held)
+    return tuple(
+        Holder(category=key[0], module=key[1], line=key[2], bytes=size, count=counts[key])  # type: ignore[arg-type]
+        for key, size in sizes.most_common()
+    )
+
+
+def _grouped(rows: Iterable[tuple[str | int, ...]]) -> tuple[Counter[tuple[str, ...]], Counter[tuple[str, ...]]]:
+    """Sums and counts of the last column, by the others."""
+    sizes: Counter[tuple[str, ...]] = Counter()
+    counts: Counter[tuple[str, ...]] = Counter()
+    for *key, size in rows:
+        sizes[tuple(map(str, key))] += int(size)
+        counts[tuple(map(str, key))] += 1
+    return sizes, counts
+
+
+def _segments(stretches: Sequence[Stretch], alive: Sequence[Allocation], held: Sequence[Held]) -> Iterable[SegmentMap]:
+    """All in order of address; mapped pieces that touch are drawn as the one that they are, if segments do not tell."""
+    blocks = list(zip(alive, held, strict=True))
+    for stretch in stretches:
+        end = stretch.address + stretch.size
+        # A block of an expandable segment may go on in the next mapped piece.
+        inside = [
+            (max(a.address, stretch.address), min(a.address + a.size, end), each.category)
+            for a, each in blocks
+            if a.address < end and stretch.address < a.address + a.size
+        ]
+        pieces: list[Block] = []
+        at = stretch.address
+        for start, stop, category in inside:
+            if start > at:
+                pieces.append(Block(at - stretch.address, start - at, None))
+            pieces.append(Block(start - stretch.address, stop - start, category))
+            at = stop
+        if at < end:
+            pieces.append(Block(at - stretch.address, end - at, None))
+        yield SegmentMap(
+            address=stretch.address,
+            bytes=stretch.size,
+            allocated_bytes=sum(stop - start for start, stop, _ in inside),
+            blocks=tuple(pieces),
+        )

@@ -1,0 +1,131 @@
+"""Whose each block of a history is: category, module, phase and line of code."""
+
+import bisect
+from collections import defaultdict
+from collections.abc import Mapping
+
+from membench.probe.recording import Category, Mark, Op, Output, Phase, Recording, op_number, read_tag
+from membench.profile.records import Held, Moment
+from membench.profile.replay import Allocation, History
+from membench.snapshot import Event
+
+_PRECEDENCE: tuple[Category, ...] = ("parameter", "optimizer state", "gradient", "input")
+_WHAT = {"parameter": "parameters", "optimizer state": "states of parameters", "input": "inputs and targets"}
+
+
+class Attribution:
+    """Answers for the blocks and moments of one history. Without a recording, by the stacks and tags of the events."""
+
+    def __init__(self, history: History, recording: Recording | None) -> None:
+        self._history = history
+        self._ops: Mapping[int, Op] = recording.ops if recording else {}
+        self._marks = _marked(history, recording.marks if recording else ())
+        self.steps = self._follow_steps()
+
+    def held(self, allocation: Allocation) -> Held:
+        """What a block is, and whose."""
+        event = self._event(allocation.born)
+        op, tagged = self._op(event), read_tag(event.user_metadata)
+        output = next((found for found in op.outputs if found.address == allocation.address), None) if op else None
+        known = self._marks.get(allocation.number)
+        category, what = _by_mark(known) if known else self._by_op(allocation, event, op, output)
+        return Held(
+            bytes=allocation.size,
+            requested_bytes=allocation.requested,
+            category=category,
+            what=what,
+            name=known.name if known else "",
+            module=(known.module if known else "") or (op.module if op else tagged.module),
+            phase=op.phase if op else tagged.phase,
+            step=op.step if op else None,
+            op=op.name if op else tagged.op,
+            line=(op.line if op else "") or _line(event),
+            shape=output.shape if output else None,
+            dtype=output.dtype if output else "",
+            address=allocation.address,
+            stack=tuple(str(frame) for frame in event.frames.frames),
+        )
+
+    def moment(self, index: int) -> Moment:
+        """Where training stood at an event."""
+        event = self._event(index)
+        op, tagged = self._op(event), read_tag(event.user_metadata)
+        return Moment(
+            event=index,
+            phase=op.phase if op else tagged.phase,
+            step=self.steps[index] if self._ops else None,
+            module=op.module if op else tagged.module,
+            op=op.name if op else tagged.op,
+            line=op.line if op else _line(event),
+        )
+
+    def phase(self, index: int) -> Phase | None:
+        return read_tag(self._event(index).user_metadata).phase
+
+    def _by_op(
+        self, allocation: Allocation, event: Event, op: Op | None, output: Output | None
+    ) -> tuple[Category, str]:
+        if op is None:
+            return "other", "not of an operation" if self._ops else "unknown"
+        if output is None:
+            ended = self._event(allocation.freed) if allocation.freed is not None else None
+            within = ended is not None and op_number(ended.user_metadata) == op_number(event.user_metadata)
+            return "workspace", "within one operation" if within else "kept by a library"
+        return _by_phase(op)
+
+    def _event(self, index: int) -> Event:
+        return self._history.events[index] if index >= 0 else Event(action="")
+
+    def _op(self, event: Event) -> Op | None:
+        number = op_number(event.user_metadata)
+        return self._ops.get(number) if number is not None else None
+
+    def _follow_steps(self) -> list[int]:
+        """The training step of each event, from 0."""
+        steps, step = [], 0
+        for event in self._history.events:
+            op = self._op(event)
+            step = max(step, op.step) if op else step
+            steps.append(step)
+        return steps
+
+
+def _by_mark(mark: Mark) -> tuple[Category, str]:
+    if mark.category == "gradient":
+        return "gradient", "of parameters" if mark.name else "of activations"
+    if mark.name.startswith("buffer "):
+        return "parameter", "buffers"
+    return mark.category, _WHAT[mark.category]
+
+
+def _by_phase(op: Op) -> tuple[Category, str]:
+    if op.phase == "backward":
+        return ("gradient", "of activations") if op.gradient else ("activation", "computed again")
+    if op.phase == "optimizer":
+        return "other", "temporaries of the optimizer"
+    if op.phase in ("build", "input"):
+        return "input", "inputs and targets"
+    return "activation", "of the forward pass"
+
+
+def _marked(history: History, marks: tuple[Mark, ...]) -> dict[int, Mark]:
+    """The mark that counts for each allocation, by the allocation's number."""
+    at_address: dict[int, list[int]] = defaultdict(list)
+    for allocation in history.allocations:
+        at_address[allocation.address].append(allocation.number)
+    found: dict[int, Mark] = {}
+    for mark in sorted(marks, key=_rank, reverse=True):
+        numbers = at_address.get(mark.address, [])
+        latest = bisect.bisect_left(numbers, mark.allocations) - 1
+        if latest >= 0:
+            found[numbers[latest]] = mark
+    return found
+
+
+def _rank(mark: Mark) -> tuple[int, bool]:
+    return _PRECEDENCE.index(mark.category), not mark.name
+
+
+def _line(event: Event) -> str:
+    cause = event.frames.cause
+    return str(cause) if cause else ""
