@@ -4,11 +4,13 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from membench.device import use_cards
 from membench.errors import UsageError
 from membench.spec import NetworkSpec, ProbeSpec
 from membench.units import format_volume, parse_bytes, parse_volume
@@ -79,6 +81,25 @@ DeviceName = Annotated[
         show_default=f"the preset's, else {_DEFAULTS_IN_WORDS['device']}",
     ),
 ]
+
+
+def _use_cards(path: Path | None) -> Path | None:
+    use_cards(path)
+    return path
+
+
+# Reading it is all there is to do: its cards are then in the catalog, and the first of them is the default device.
+DeviceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--device-file",
+        metavar="FILE.toml",
+        help="Cards of one's own; the first is the device unless --device names another (devices --template).",
+        show_default=False,
+        is_eager=True,
+        callback=_use_cards,
+    ),
+]
 _FIRST = ("device", "budget", "strategy", "volume")
 
 
@@ -91,14 +112,16 @@ def probe_options(command: Callable[..., int]) -> Callable[..., int]:
     own = [parameter for name, parameter in inspect.signature(command).parameters.items() if name != "probe"]
     taken = {parameter.name for parameter in own}
     made = [option for option in (*_options(ProbeSpec), *_options(NetworkSpec)) if option.name not in taken]
+    file = inspect.Parameter("device_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=DeviceFile)
 
     @functools.wraps(command)
     def run(**values: Any) -> int:
+        del values["device_file"]
         given = {option.name: _read(option.name, values.pop(option.name)) for option in made}
         network = {name: given.pop(name) for name in NetworkSpec.__struct_fields__ if name in given}
         return command(probe=ProbeSpec(network=NetworkSpec(**network), **given), **values)
 
-    signature = inspect.Signature([option.replace(kind=option.KEYWORD_ONLY) for option in (*made, *own)])
+    signature = inspect.Signature([option.replace(kind=option.KEYWORD_ONLY) for option in (*made, file, *own)])
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {option.name: option.annotation for option in signature.parameters.values()}
     return run

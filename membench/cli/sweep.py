@@ -8,7 +8,7 @@ import msgspec
 import typer
 from rich.text import Text
 
-from membench.cli.options import DeviceName, Json
+from membench.cli.options import DeviceFile, DeviceName, Json
 from membench.cli.output import err, note, out, print_json
 from membench.cli.words import device_words
 from membench.device import Device, resolve
@@ -32,6 +32,7 @@ OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Results a
 def sweep(
     preset: PresetName = "paper",
     device: DeviceName = None,
+    device_file: DeviceFile = None,
     budget: Budgets = None,
     strategy: Strategies = None,
     axis: Axes = None,
@@ -47,7 +48,7 @@ def sweep(
     Exit code: 0 done, 1 a probe failed or results cannot be written, 2 bad usage, 130 stopped by Ctrl-C.
     """
     chosen = load_preset(preset)
-    target = resolve(device or chosen.device)
+    target = resolve(device or (chosen.device if device_file is None else None))
     budgets = [parse_bytes(size) for size in budget or ()]
     planned = plan(
         chosen,

@@ -5,12 +5,12 @@ import re
 import msgspec
 
 from membench.device import emulated, real
-from membench.device.catalog import Card, catalog, find_card
+from membench.device.catalog import Card, catalog, find_card, own_cards, use_cards
 from membench.errors import MembenchError, UsageError
 from membench.result import DeviceInfo
 from membench.units import GIB, format_bytes
 
-__all__ = ["Card", "Device", "catalog", "default_device", "find_card", "resolve", "unlimited"]
+__all__ = ["Card", "Device", "catalog", "default_device", "find_card", "resolve", "unlimited", "use_cards"]
 
 DEFAULT_CARD = "a100-40gb"
 UNLIMITED_BYTES = 4 * 1024 * GIB
@@ -42,7 +42,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def default_device() -> str:
-    """``cuda`` where this machine has an NVIDIA GPU, else the emulated A100 40 GB."""
+    """The first card of the user's own, if there is one; else ``cuda`` where there is a GPU, else an A100 40 GB."""
+    own = own_cards()
+    if own:
+        return own[0]
     return "cuda" if real.gpus() else DEFAULT_CARD
 
 
