@@ -9,7 +9,10 @@ from membench.spec import NetworkSpec, ProbeSpec
 
 FLOAT32 = 4
 # Copies of the parameters that an optimizer keeps; the probe's SGD has momentum.
-OPTIMIZER_STATES = {"adam": 2, "adamw": 2, "sgd": 1}
+OPTIMIZER_STATES = {
+    **{"adam": 2, "adamw": 2, "nadam": 2, "radam": 2, "adamax": 2, "adadelta": 2},
+    **{"sgd": 1, "adagrad": 1, "rmsprop": 1},
+}
 
 
 class Floor(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,14 +68,19 @@ def floor_bytes(probe: ProbeSpec) -> Floor:
     with float32 it comes to (2 C + 2) x V values. Allocators round up, libraries want workspace: neither is in it.
 
     Raises:
-        UsageError: the probe is not valid.
+        UsageError: the probe is not valid, or its network is not one of membench's own.
     """
     probe.validate()
     return max(_moments(probe), key=lambda moment: moment.total)
 
 
+def known_floor(probe: ProbeSpec) -> int | None:
+    """The sum of `floor_bytes`; None for a model of the user's, of whose operations nothing is known."""
+    return floor_bytes(probe).total if isinstance(probe.network, NetworkSpec) else None
+
+
 def _moments(probe: ProbeSpec) -> Iterator[Floor]:
-    network, voxels = probe.network, probe.batch * prod(probe.volume)
+    network, voxels = probe.unet, probe.batch * prod(probe.volume)
     everything = parameters(network)
     always = Floor(
         stage=0,

@@ -1,28 +1,35 @@
 """Frozen records of what to run: a network, and one probe (training steps of it on a device under a budget)."""
 
 import hashlib
-from typing import Literal
+import math
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import msgspec
 
 from membench.errors import UsageError
+from membench.model_spec import ModelSpec as ModelSpec
+from membench.units import Volume as Volume
 from membench.units import format_volume
 
-Volume = tuple[int, int, int]
 BlockKind = Literal["mbconv", "conv"]
 Coupling = Literal["additive", "none"]
 Norm = Literal["group", "instance", "none"]
 Upsampling = Literal["transposed", "trilinear"]
 Skip = Literal["sum", "concat"]
 Precision = Literal["fp32", "bf16", "fp16"]
-Optimizer = Literal["adam", "adamw", "sgd"]
+Optimizer = Literal["adam", "adamw", "sgd", "nadam", "radam", "adamax", "adagrad", "adadelta", "rmsprop"]
 OptimizerImplementation = Literal["foreach", "for-loop", "fused"]
 AxisName = Literal["volume", "stages", "blocks", "channels", "batch"]
 # The strategy of a probe that is to have the cheapest one that fits; `membench.recommend` puts a real one in its place.
 AUTO = "auto"
+# The optimizers of which PyTorch has a fused implementation on CUDA.
+FUSED = ("adam", "adamw", "sgd")
+DEFAULT_VOLUME = (128, 128, 128)
 
 
-class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="unet", tag_field="kind"):
     """A 3-D U-Net.
 
     Stage ``s`` (from 0) has ``min(base_channels * channel_multiplier**s, max_channels)`` channels at ``1 / 2**s``
@@ -83,17 +90,90 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise UsageError(f"max channels must be at least 1, not {self.max_channels}")
         self._validate_groups()
 
-    def check_strategies(self, count: int) -> None:
-        """Refuse a list of ``count`` strategies that is neither one for all stages nor one for each.
+    def check_strategies(self, names: Sequence[object]) -> None:
+        """Refuse a list of strategies that is neither one for all stages nor one for each.
 
         Raises:
             UsageError: the message names how many stages there are.
         """
-        if count not in (1, self.stages):
+        if len(names) not in (1, self.stages):
             raise UsageError(
-                f"{count} strategies for {self.stages} stages; name one for all stages, or one for each, "
+                f"{len(names)} strategies for {self.stages} stages; name one for all stages, or one for each, "
                 "from full resolution down, such as plain:reversible"
             )
+
+    def check_size(self, volume: Volume, batch: int, default: Volume) -> None:
+        """Refuse a volume that cannot be halved from stage to stage.
+
+        Raises:
+            UsageError: the message names the number that must divide every side.
+        """
+        if any(side < 1 or side % self.grid for side in volume):
+            raise UsageError(
+                f"volume {format_volume(volume)} does not divide: {self.stages} stages "
+                f"need every side to be a multiple of {self.grid} voxels"
+            )
+
+    def variant(self, strategy: str) -> str:
+        """What is compared on one axis: the strategy, marked when the blocks are not coupled."""
+        return strategy if self.coupling == "additive" else f"{strategy} (uncoupled)"
+
+    def along(self, axis: str, amount: int) -> "NetworkSpec":
+        """The same with another value on an axis that is its own."""
+        return msgspec.structs.replace(self, **{{"channels": "base_channels"}.get(axis, axis): amount})
+
+    def axis_step(self, axis: str) -> int:
+        """How far apart the values on an axis are that can be run.
+
+        Raises:
+            UsageError: no base channels divide as they must.
+        """
+        return self._channel_step() if axis == "channels" else self.grid if axis == "volume" else 1
+
+    def axis_end(self, axis: str, volume: Volume) -> int | None:
+        """Where an axis ends by itself; None where it does not."""
+        if axis == "stages":
+            sides = math.gcd(*volume)
+            return (sides & -sides).bit_length()
+        return self.max_channels if axis == "channels" else None
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return typing.get_args(AxisName)
+
+    @property
+    def words(self) -> str:
+        """``mbconv ×6, 4 stages × 2 blocks, 32-64-128-256 channels, coupled``."""
+        block = f"mbconv ×{self.expansion}" if self.block == "mbconv" else self.block
+        shape = f"{self.stages} stages × {self.blocks} blocks"
+        channels = "-".join(map(str, self.channels)) + " channels"
+        extras = [
+            "squeeze-excitation" if self.squeeze_excitation else "",
+            f"dropout {self.dropout:g}" if self.dropout else "",
+            "coupled" if self.coupling == "additive" else "uncoupled",
+        ]
+        return ", ".join(word for word in (block, shape, channels, *extras) if word)
+
+    def size_words(self, volume: Volume) -> str:
+        """``128x128x128 voxels``."""
+        return f"{format_volume(volume)} voxels"
+
+    def options(self) -> Iterator[tuple[str, Any]]:
+        """The options of the command line that make this record, where they are not at their default."""
+        for field in msgspec.structs.fields(self):
+            if getattr(self, field.name) != field.default:
+                yield field.name.replace("_", "-"), getattr(self, field.name)
+
+    def _channel_step(self) -> int:
+        """The step at which both halves of every stage divide into norm groups, coupled or not: one step for both."""
+        groups = 2 * (self.norm_groups if self.norm == "group" else 1)
+        for step in range(groups, 64 * groups + 1, groups):
+            if all(step * self.channel_multiplier**stage % groups == 0 for stage in range(self.stages)):
+                return step
+        raise UsageError(
+            f"channel multiplier {self.channel_multiplier:g} over {self.stages} stages leaves no base channels "
+            f"that {groups} divides in every stage"
+        )
 
     def _validate_groups(self) -> None:
         parts = 2 if self.coupling == "additive" else 1
@@ -110,6 +190,9 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``steps`` full training steps of a network on a device, with the caching allocator limited to ``budget`` bytes.
 
+    The network is one of membench's own, or a model of the user's, which takes ``volume`` and ``batch`` where it names
+    them, and whose strategy is ``plain`` or ``offload``.
+
     ``device`` is the catalog name of an emulated card, or ``cuda`` (``cuda:N``) for a real one. ``budget`` None is
     all that a process may allocate on the device. ``allocator`` is PyTorch's own settings string
     (``expandable_segments:True``). ``tf32`` None leaves PyTorch's defaults. ``strategy`` is one name, or one for each
@@ -117,8 +200,8 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     its hidden channels; None has them choose.
     """
 
-    network: NetworkSpec = NetworkSpec()
-    volume: Volume = (128, 128, 128)
+    network: NetworkSpec | ModelSpec = NetworkSpec()
+    volume: Volume = DEFAULT_VOLUME
     batch: int = 1
     strategy: str = "reversible"
     slices: int | None = None
@@ -139,7 +222,9 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             UsageError: see the message; also everything that `NetworkSpec.validate` refuses.
         """
         self.network.validate()
-        self.network.check_strategies(len(self.strategy.split(":")))
+        self.network.check_strategies(self.strategy.split(":"))
+        if self.optimizer_implementation == "fused" and self.optimizer not in FUSED:
+            raise UsageError(f"PyTorch has no fused {self.optimizer}; fused are {', '.join(FUSED)}")
         if self.slices is not None and self.slices < 1:
             raise UsageError(f"slices must be at least 1, not {self.slices}")
         if self.steps < 2:
@@ -152,17 +237,23 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise UsageError(f"budget must be positive, not {self.budget} bytes")
         if not 0.0 < self.timeout <= 1e8:
             raise UsageError(f"timeout must be positive and at most 1e8 seconds, not {self.timeout:g}")
-        grid = self.network.grid
-        if any(side < 1 or side % grid for side in self.volume):
-            raise UsageError(
-                f"volume {format_volume(self.volume)} does not divide: {self.network.stages} stages "
-                f"need every side to be a multiple of {grid} voxels"
-            )
+        self.network.check_size(self.volume, self.batch, DEFAULT_VOLUME)
+
+    @property
+    def unet(self) -> NetworkSpec:
+        """The network, which has to be one of membench's own.
+
+        Raises:
+            UsageError: it is a model of the user's.
+        """
+        if isinstance(self.network, NetworkSpec):
+            return self.network
+        raise UsageError("this is for membench's own networks; a model of your own can be measured and searched")
 
     @property
     def variant(self) -> str:
-        """What is compared on one axis: the strategy, marked when the blocks are not coupled."""
-        return self.strategy if self.network.coupling == "additive" else f"{self.strategy} (uncoupled)"
+        """What is compared on one axis; see the network's."""
+        return self.network.variant(self.strategy)
 
     def key(self) -> str:
         """A digest that is the same exactly for the same probe: results are looked up by it."""
@@ -172,13 +263,16 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class SearchSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Find the largest value on ``axis`` for which ``probe``, with that value put in, fits.
 
+    ``axis`` is an `AxisName`, or a name in the shapes and arguments of a model of the user's.
     ``ratio`` is the shape D:H:W of the volumes on the ``volume`` axis; each side is rounded up to the network's grid.
     ``limit`` is the largest extent tried (voxels of the longest side, stages, blocks, channels, batch); None is the
-    axis's own end. ``start`` is the extent probed first.
+    axis's own end. ``start`` is the extent probed first. Values are multiples of ``multiple``; None leaves the step to
+    the network.
     """
 
-    axis: AxisName
+    axis: str
     probe: ProbeSpec
     ratio: tuple[int, int, int] = (1, 1, 1)
     start: int | None = None
     limit: int | None = None
+    multiple: int | None = None

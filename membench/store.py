@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from membench.spec import ProbeSpec
 
 RESULTS = "results.jsonl"
 LOCK = ".lock"
+T = TypeVar("T")
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +133,26 @@ def read_records(folder: Path) -> tuple[Records, tuple[str, ...]]:
     return Records(measurements), notices
 
 
+def decode(data: bytes, kind: type[T]) -> T:
+    """Read a record from JSON, also one from before there were models of the user's, when networks had no kind.
+
+    Raises:
+        msgspec.MsgspecError: it is no such record.
+    """
+    return msgspec.convert(_with_kinds(msgspec.json.decode(data)), kind)
+
+
+def _with_kinds(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_kinds(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    found = {name: _with_kinds(each) for name, each in value.items()}
+    if isinstance(found.get("network"), dict):
+        found["network"] = {"kind": "unet", **found["network"]}
+    return found
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Replace a file so that a kill at any moment leaves either its old or its new content.
 
@@ -161,7 +182,7 @@ def _parse(content: bytes) -> tuple[list[Measurement], list[bytes]]:
     measurements, damaged = [], []
     for line in filter(None, content.split(b"\n")):
         try:
-            measurements.append(msgspec.json.decode(line, type=Measurement))
+            measurements.append(decode(line, Measurement))
         except msgspec.MsgspecError:
             damaged.append(line)
     return measurements, damaged

@@ -5,6 +5,9 @@ from decimal import ROUND_FLOOR, Decimal
 
 from membench.errors import UsageError
 
+# Voxels of a volume: depth, height, width.
+Volume = tuple[int, int, int]
+
 KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
@@ -49,7 +52,7 @@ def format_bytes(count: int) -> str:
     return f"{count} B"
 
 
-def parse_volume(text: str) -> tuple[int, int, int]:
+def parse_volume(text: str) -> Volume:
     """Read a volume in voxels, ``DxHxW`` such as ``240x240x160``, or one number for a cube.
 
     Raises:
@@ -62,6 +65,6 @@ def parse_volume(text: str) -> tuple[int, int, int]:
     return (sides[0], sides[0], sides[0]) if len(sides) == 1 else (sides[0], sides[1], sides[2])
 
 
-def format_volume(volume: tuple[int, int, int]) -> str:
+def format_volume(volume: Volume) -> str:
     """Write a volume as ``DxHxW`` voxels."""
     return "x".join(str(side) for side in volume)

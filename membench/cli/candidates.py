@@ -23,7 +23,7 @@ def choose(
     with ThreadPoolExecutor(1) as pool:
         # The server imports PyTorch meanwhile, as this process does to count.
         started = pool.submit(lambda: prober.versions)
-        found = network_mixes(probe.network, *([strategies] if strategies else []), slices=probe.slices)
+        found = network_mixes(probe.unet, *([strategies] if strategies else []), slices=probe.slices)
         started.result()
     return find_cheapest(probe, device, found, told(prober, status))
 

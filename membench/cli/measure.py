@@ -10,13 +10,13 @@ from membench.cli.candidates import choice_document, choice_facts, choose
 from membench.cli.options import Json, probe_options
 from membench.cli.output import err, facts, out, print_json, verdict
 from membench.cli.probing import on_device
-from membench.cli.words import device_words, network_words, step_words, usable_words, versions_words
+from membench.cli.words import device_words, step_words, usable_words, versions_words
 from membench.device import Device
-from membench.floor import floor_bytes
+from membench.floor import known_floor
 from membench.probe import Prober
 from membench.result import Measurement
 from membench.spec import AUTO, ProbeSpec
-from membench.units import format_bytes, format_volume
+from membench.units import format_bytes
 
 EXIT_CODES = {"fits": 0, "oom": 3}
 
@@ -39,10 +39,10 @@ def measure(probe: ProbeSpec, json: Json = False) -> int:
         else:
             measurement = prober(probe)
     if json:
-        document = msgspec.structs.asdict(measurement) | {"floor_bytes": floor_bytes(probe).total}
+        document = msgspec.structs.asdict(measurement) | {"floor_bytes": known_floor(probe)}
         print_json(document | (choice_document(chosen) if chosen else {}))
     else:
-        title = f"{measurement.spec.variant}, {format_volume(probe.volume)} voxels, {device.info.name}"
+        title = f"{measurement.spec.variant}, {probe.network.size_words(probe.volume)}, {device.info.name}"
         rows = (*_facts(measurement, device), *choice_facts(chosen))
         out().print(Panel(facts(rows), title=title, title_align="left", expand=False))
     return EXIT_CODES.get(measurement.status, 1)
@@ -66,7 +66,7 @@ def _facts(found: Measurement, device: Device) -> Iterator[tuple[str, str | Text
     yield "Retries", f"{found.allocator_retries} of the allocator, {found.workspace_retries} for a smaller workspace"
     yield "Modelled calls", ", ".join(found.modelled_calls)
     yield "Unmodelled calls", ", ".join(found.unmodelled_calls)
-    yield "Network", network_words(spec.network) + (f", {found.parameters:,} parameters" if found.parameters else "")
+    yield "Network", spec.network.words + (f", {found.parameters:,} parameters" if found.parameters else "")
     yield "Training", step_words(spec)
     yield "Device", device_words(device)
     yield "Versions", versions_words(found.versions)
@@ -80,7 +80,9 @@ def _essence(found: Measurement) -> str:
 
 def _floor(found: Measurement) -> str:
     """The least that any exact step would hold, and how many times that the peak is, where there was a whole step."""
-    floor = floor_bytes(found.spec).total
+    floor = known_floor(found.spec)
+    if floor is None:
+        return ""
     multiple = f"; the peak allocated is {found.peak_allocated_bytes / floor:.2f} × it" if found.fits else ""
     return f"{_exact(floor)}{multiple}"
 

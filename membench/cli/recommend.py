@@ -11,7 +11,7 @@ from membench.cli.candidates import choose, option_document, told
 from membench.cli.options import Json, probe_options
 from membench.cli.output import err, facts, out, plain_table, print_json, verdict
 from membench.cli.probing import on_device
-from membench.cli.words import device_words, network_words, step_words
+from membench.cli.words import device_words, step_words
 from membench.device import Device, unlimited
 from membench.probe import Prober
 from membench.recommend import Option, Recommendation, with_shortfalls
@@ -77,7 +77,7 @@ def _facts(found: Recommendation, probe: ProbeSpec, device: Device) -> Iterator[
         yield "Stopped by", verdict(failure.measurement.status).append(f"  {words}", style="not bold default")
     yield "Command", measure_command(best.measurement.spec) if best else ""
     yield "Volume", f"{format_volume(probe.volume)} voxels"
-    yield "Network", network_words(probe.network)
+    yield "Network", probe.network.words
     yield "Training", step_words(probe)
     yield "Budget", format_bytes(found.budget_bytes)
     yield "Device", device_words(device)

@@ -2,21 +2,8 @@
 
 from membench.device import Device
 from membench.result import DeviceInfo
-from membench.spec import NetworkSpec, ProbeSpec
+from membench.spec import ProbeSpec
 from membench.units import format_bytes
-
-
-def network_words(network: NetworkSpec) -> str:
-    """``mbconv ×6, 4 stages × 2 blocks, 32-64-128-256 channels, coupled``."""
-    block = f"mbconv ×{network.expansion}" if network.block == "mbconv" else network.block
-    shape = f"{network.stages} stages × {network.blocks} blocks"
-    channels = "-".join(map(str, network.channels)) + " channels"
-    extras = [
-        "squeeze-excitation" if network.squeeze_excitation else "",
-        f"dropout {network.dropout:g}" if network.dropout else "",
-        "coupled" if network.coupling == "additive" else "uncoupled",
-    ]
-    return ", ".join(word for word in (block, shape, channels, *extras) if word)
 
 
 def step_words(spec: ProbeSpec) -> str:

@@ -12,19 +12,23 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+import torch
 
 from membench.errors import UsageError
+from membench.imports import import_function
 from membench.plugins import load_plugins
 from membench.probe import step
 from membench.probe.answer import Answer, Outcome, Refusal, Request
 from membench.probe.versions import library_versions
 from membench.probe.words import last_words
 from membench.result import Measurement, Status
-from membench.spec import ProbeSpec
+from membench.spec import ModelSpec, ProbeSpec
 
 _SET_PARENT_DEATH_SIGNAL = 1  # prctl
 
@@ -38,7 +42,7 @@ def main() -> None:
     for line in requests:
         request = msgspec.json.decode(line, type=Request)
         started = time.monotonic()
-        answer = _probe(request, requests)
+        answer = _refusal(request.spec) or _probe(request, requests)
         if isinstance(answer, Outcome):
             seconds = round(time.monotonic() - started, 3)
             answer = msgspec.structs.replace(
@@ -58,6 +62,37 @@ def _take_standard_streams() -> tuple[BinaryIO, BinaryIO]:
 def _send(answers: BinaryIO, message: object) -> None:
     answers.write(msgspec.json.encode(message) + b"\n")
     answers.flush()
+
+
+def _refusal(spec: ProbeSpec) -> Refusal | None:
+    """Import what the probe names of the user's, before the fork, so that it is imported once for all probes."""
+    if not isinstance(spec.network, ModelSpec):
+        return None
+    try:
+        with _within(spec.timeout):
+            for name in spec.network.functions:
+                import_function(name)
+    except UsageError as error:
+        return Refusal(message=str(error))
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        names = ", ".join(spec.network.functions)
+        return Refusal(message=f"importing {names} initialises CUDA; move that into a function, which a probe calls")
+    return None
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Raise a `UsageError` in what takes longer."""
+
+    def late(*_: object) -> None:
+        raise UsageError(f"importing the model did not end within {seconds:g} s")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _probe(request: Request, requests: BinaryIO) -> Answer:

@@ -1,30 +1,17 @@
 """Training steps of a network under a budget, in a process of their own; what the allocator counted meanwhile."""
 
-import contextlib
 import os
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from membench.errors import UsageError
-from membench.models import build, get_strategy, segmentation_loss
 from membench.probe.log import EmulatorLog, read_log
 from membench.probe.versions import library_versions
+from membench.probe.words import users_line
+from membench.probe.workload import make_workload
 from membench.result import Measurement, Status
 from membench.spec import ProbeSpec
-
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-}
-IMPLEMENTATIONS: dict[str, dict[str, bool]] = {
-    "foreach": {"foreach": True},
-    "for-loop": {"foreach": False},
-    "fused": {"fused": True},
-}
 
 
 def measure(spec: ProbeSpec) -> tuple[Measurement, EmulatorLog]:
@@ -63,9 +50,13 @@ def _outcome(spec: ProbeSpec) -> _Trained:
     parameters = 0
     try:
         device = _prepare(spec)
-        network = build(spec.network, get_strategy(spec.strategy, slices=spec.slices), device=device)
-        parameters = sum(parameter.numel() for parameter in network.parameters())
-        _train(spec, network, device)
+        workload = make_workload(spec, device)
+        parameters = workload.parameters
+        step = workload.begin()
+        torch.cuda.reset_peak_memory_stats(device)
+        for _ in range(spec.steps):
+            step()
+        torch.cuda.synchronize(device)
     except torch.OutOfMemoryError as error:
         return _Trained("oom", _one_line(error), parameters)
     except UsageError:
@@ -74,7 +65,7 @@ def _outcome(spec: ProbeSpec) -> _Trained:
         # cuDNN's plan search ends with this error when the workspace of every plan was refused by the allocator.
         if "unable to find an engine" in str(error) and _statistics().get("num_ooms", 0):
             return _Trained("oom", _one_line(error), parameters)
-        return _Trained("error", f"{type(error).__name__}: {_one_line(error)}", parameters)
+        return _Trained("error", f"{type(error).__name__}: {_one_line(error)}{users_line(error)}", parameters)
     return _Trained("fits", "", parameters)
 
 
@@ -88,36 +79,6 @@ def _prepare(spec: ProbeSpec) -> torch.device:
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = spec.tf32
     torch.manual_seed(0)
     return device
-
-
-def _train(spec: ProbeSpec, network: torch.nn.Module, device: torch.device) -> None:
-    optimizer = _optimizer(spec, network)
-    scaler = torch.amp.GradScaler("cuda", enabled=spec.precision == "fp16")
-    images = torch.randn(spec.batch, spec.network.in_channels, *spec.volume, device=device)
-    target = torch.zeros(spec.batch, spec.network.out_channels, *spec.volume, dtype=torch.uint8, device=device)
-    torch.cuda.reset_peak_memory_stats(device)
-    for _ in range(spec.steps):
-        with _autocast(spec):
-            loss = segmentation_loss(network(images), target)
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        scaler.step(optimizer)
-        scaler.update()
-        optimizer.zero_grad()
-    torch.cuda.synchronize(device)
-
-
-def _optimizer(spec: ProbeSpec, network: torch.nn.Module) -> torch.optim.Optimizer:
-    options: dict[str, Any] = {"lr": 1e-3, **IMPLEMENTATIONS[spec.optimizer_implementation]}
-    if spec.optimizer == "sgd":
-        options["momentum"] = 0.99  # nnU-Net's; without momentum SGD would have no state
-    return OPTIMIZERS[spec.optimizer](network.parameters(), **options)
-
-
-@contextlib.contextmanager
-def _autocast(spec: ProbeSpec) -> Iterator[None]:
-    dtype = AUTOCAST.get(spec.precision)
-    with torch.autocast("cuda", dtype=dtype, enabled=dtype is not None):
-        yield
 
 
 def _limit_allocator(budget: int, device: torch.device) -> None:

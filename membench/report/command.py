@@ -3,9 +3,7 @@
 import shlex
 from typing import Any
 
-import msgspec
-
-from membench.spec import NetworkSpec, ProbeSpec
+from membench.spec import ProbeSpec
 from membench.units import GIB, KIB, MIB, format_volume
 
 _ALWAYS = ("device", "budget", "strategy", "volume")
@@ -18,25 +16,21 @@ def measure_command(spec: ProbeSpec) -> str:
     """
     words = ["membench", "measure"]
     for name in _ALWAYS:
-        if getattr(spec, name) is not None:
+        if getattr(spec, name) is not None and (name != "volume" or name in spec.network.axes):
             words += _option(name, getattr(spec, name))
-    for record, default in ((spec, ProbeSpec()), (spec.network, NetworkSpec())):
-        words += _changed(record, default)
+    for name in spec.__struct_fields__:
+        if name not in (*_ALWAYS, "network") and getattr(spec, name) != getattr(ProbeSpec(), name):
+            words += _option(name.replace("_", "-"), getattr(spec, name))
+    for option, value in spec.network.options():
+        words += _option(option, value)
     return shlex.join(words)
 
 
-def _changed(record: msgspec.Struct, default: msgspec.Struct) -> list[str]:
+def _option(option: str, value: Any) -> list[str]:
     """Options are named after the fields, so a new field of the records needs no line here."""
-    names = [name for name in record.__struct_fields__ if name not in (*_ALWAYS, "network")]
-    changed = [name for name in names if getattr(record, name) != getattr(default, name)]
-    return [word for name in changed for word in _option(name, getattr(record, name))]
-
-
-def _option(name: str, value: Any) -> list[str]:
-    option = name.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{option}" if value else f"--no-{option}"]
-    if name == "budget":
+    if option == "budget":
         return [f"--{option}", _exact_bytes(value)]
     return [f"--{option}", format_volume(value) if isinstance(value, tuple) else str(value)]
 

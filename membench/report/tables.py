@@ -52,7 +52,7 @@ def _search_record(row: Row) -> dict[str, Any]:
         "axis": row.axis,
         "variant": row.variant,
         "strategy": spec.strategy,
-        "coupling": spec.network.coupling,
+        "coupling": spec.unet.coupling,
         "device": row.device.name,
         "device_kind": row.device.kind,
         "budget_bytes": row.budget,
@@ -77,7 +77,7 @@ def _search_record(row: Row) -> dict[str, Any]:
 
 def _fixed_fields(row: Row) -> dict[str, Any]:
     """What the search held fixed; empty for the field that it moved."""
-    fixed = {name: getattr(row.spec.network, name) for name in ("base_channels", "stages", "blocks", "expansion")}
+    fixed = {name: getattr(row.spec.unet, name) for name in ("base_channels", "stages", "blocks", "expansion")}
     fixed |= {"volume": plain_value(row.spec.volume), "batch": row.spec.batch, "precision": row.spec.precision}
     fixed[_AXIS_FIELDS.get(row.axis, row.axis)] = None
     return {f"fixed_{name}": value for name, value in fixed.items()}
@@ -130,7 +130,7 @@ def measurement_fields(measurement: Measurement) -> dict[str, Any]:
         fields |= {f"device_{name}": getattr(device, name) for name in device.__struct_fields__}
     fields |= {f"version_{name}": version for name, version in sorted(measurement.versions.items())}
     fields |= {f"spec_{name}": _cell(getattr(spec, name)) for name in spec.__struct_fields__ if name != "network"}
-    return fields | {f"network_{name}": getattr(spec.network, name) for name in NetworkSpec.__struct_fields__}
+    return fields | {f"network_{name}": getattr(spec.unet, name) for name in NetworkSpec.__struct_fields__}
 
 
 def _outcome_names() -> list[str]:

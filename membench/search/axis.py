@@ -7,12 +7,13 @@ import msgspec
 
 from membench.errors import UsageError
 from membench.result import AxisValue
-from membench.spec import AUTO, AxisName, NetworkSpec, ProbeSpec, SearchSpec, Volume
+from membench.spec import AUTO, ProbeSpec, SearchSpec, Volume
 
 # Where an axis ends when the search sets no limit: beyond what any device holds, so that every search terminates.
-ENDS: dict[AxisName, int] = {"volume": 4096, "stages": 12, "blocks": 4096, "channels": 65536, "batch": 65536}
+ENDS = {"volume": 4096, "stages": 12, "blocks": 4096, "channels": 65536, "batch": 65536}
+END = 1 << 24
 # Probed first when the search names no start: small enough to fit usually, since only a fitting probe has a peak.
-STARTS: dict[AxisName, int] = {"volume": 64, "stages": 4, "blocks": 4, "channels": 32, "batch": 1}
+STARTS = {"volume": 64, "stages": 4, "blocks": 4, "channels": 32, "batch": 1}
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,8 +31,8 @@ class Axis:
     ``first_guess`` is the number to probe first.
 
     Raises:
-        UsageError: the network, the shape, the start or the limit leave no value that can be probed, or the strategy
-            is not one to search with.
+        UsageError: the network does not have the axis; it, the shape, the start or the limit leave no value that can be
+            probed; or the strategy is not one to search with.
     """
 
     def __init__(self, search: SearchSpec) -> None:
@@ -42,12 +43,13 @@ class Axis:
             )
         if min(search.ratio) < 1:
             raise UsageError(f"volume ratio must be three positive numbers, not {search.ratio}")
-        self._unit = _unit(search)
+        _check_axis(search)
+        self._unit = search.multiple or search.probe.network.axis_step(search.axis)
         limit = _end(search) if search.limit is None else min(search.limit, _end(search))
         self.last = limit // self._unit
         if self.last < 1:
             raise UsageError(f"the limit of {limit} on axis {search.axis} is below its first value, {self._unit}")
-        start = STARTS[search.axis] if search.start is None else search.start
+        start = STARTS.get(search.axis, self._unit) if search.start is None else search.start
         if start < 1:
             raise UsageError(f"the start on axis {search.axis} must be at least 1, not {start}")
         self.first_guess = min(max(start // self._unit, 1), self.last)
@@ -63,12 +65,8 @@ class Axis:
                 spec = msgspec.structs.replace(probe, volume=value)
             case "batch":
                 spec = msgspec.structs.replace(probe, batch=amount)
-            case "stages":
-                spec = _with_network(probe, stages=amount)
-            case "blocks":
-                spec = _with_network(probe, blocks=amount)
-            case "channels":
-                spec = _with_network(probe, base_channels=amount)
+            case name:
+                spec = msgspec.structs.replace(probe, network=probe.network.along(name, amount))
         return Candidate(index=index, spec=spec, value=value, extent=self.extent(index))
 
     def extent(self, index: int) -> int:
@@ -85,38 +83,19 @@ class Axis:
         return depth, height, width
 
 
-def _with_network(probe: ProbeSpec, **changes: int) -> ProbeSpec:
-    return msgspec.structs.replace(probe, network=msgspec.structs.replace(probe.network, **changes))
-
-
-def _unit(search: SearchSpec) -> int:
-    network = search.probe.network
-    match search.axis:
-        case "volume":
-            return network.grid
-        case "channels":
-            return _channel_step(network)
-        case _:
-            return 1
-
-
-def _channel_step(network: NetworkSpec) -> int:
-    """The step at which both halves of every stage divide into norm groups, coupled or not: one step for both."""
-    groups = 2 * (network.norm_groups if network.norm == "group" else 1)
-    for step in range(groups, 64 * groups + 1, groups):
-        if all(step * network.channel_multiplier**stage % groups == 0 for stage in range(network.stages)):
-            return step
-    raise UsageError(
-        f"channel multiplier {network.channel_multiplier:g} over {network.stages} stages leaves no base channels "
-        f"that {groups} divides in every stage"
-    )
+def _check_axis(search: SearchSpec) -> None:
+    axes = search.probe.network.axes
+    if search.axis not in axes:
+        raise UsageError(
+            f"there is no axis {search.axis}; this network has {', '.join(axes)}"
+            if axes
+            else f"to search axis {search.axis}, put {{{search.axis}}} in a shape or an argument of the model"
+        )
+    if search.multiple is not None and search.multiple < 1:
+        raise UsageError(f"the values on axis {search.axis} must be multiples of at least 1, not {search.multiple}")
 
 
 def _end(search: SearchSpec) -> int:
-    end, probe = ENDS[search.axis], search.probe
-    if search.axis == "stages":
-        sides = math.gcd(*probe.volume)
-        return min(end, (sides & -sides).bit_length())
-    if search.axis == "channels" and probe.network.max_channels is not None:
-        return min(end, probe.network.max_channels)
-    return end
+    end, probe = ENDS.get(search.axis, END), search.probe
+    own = probe.network.axis_end(search.axis, probe.volume)
+    return end if own is None else min(end, own)

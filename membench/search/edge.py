@@ -132,7 +132,8 @@ class _Edge:
         if budget is None or best.peak_reserved_bytes < 1 or min(peak for _, peak in peaks) < 1:
             return None
         share = min(1.0, best.peak_allocated_bytes / best.peak_reserved_bytes)
-        quadratic = self.axis.search.axis == "channels"
+        # What a model of the user's makes of a value is not known: the parabola asks for less.
+        quadratic = self.axis.search.axis not in ("volume", "blocks", "batch")
         safe, most = (
             self.axis.index_at(predict(peaks, limit, quadratic=quadratic)) for limit in (budget * share, budget)
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from membench.result import Claim, SearchResult
-from membench.spec import AxisName, SearchSpec
+from membench.spec import SearchSpec
 from membench.sweep.result import SweepResult
 
 
@@ -15,7 +15,7 @@ class Ratio(msgspec.Struct, frozen=True, kw_only=True):
     ``search`` and ``against`` are positions in the sweep's searches, those of the sensitivity studies last.
     """
 
-    axis: AxisName
+    axis: str
     variant: str
     baseline: str
     search: int
@@ -81,6 +81,6 @@ def _ratios(result: SweepResult) -> Iterator[Ratio]:
 
 def _comparison(search: SearchSpec) -> SearchSpec:
     """What two searches share when they are comparable: all but strategy, coupling and where they began."""
-    network = msgspec.structs.replace(search.probe.network, coupling="additive")
+    network = msgspec.structs.replace(search.probe.unet, coupling="additive")
     probe = msgspec.structs.replace(search.probe, network=network, strategy="")
     return msgspec.structs.replace(search, probe=probe, start=None)

@@ -152,7 +152,7 @@ class _Planner:
         if start is not None:
             start = max(1, int(start * (budget / self.own_budget) ** GROWTH[template.axis]))
         where = f"search on axis {template.axis}"
-        network = overridden(self.probe.network, template.network | {"coupling": variant.coupling}, where)
+        network = overridden(self.probe.unet, template.network | {"coupling": variant.coupling}, where)
         changes: dict[str, Any] = template.probe
         if isinstance(changes.get("volume"), str):
             changes = changes | {"volume": parse_volume(changes["volume"])}
@@ -178,7 +178,7 @@ class _Planner:
     def tradeoff(self) -> Iterator[PricedProbe]:
         """The probes whose memory and computation are compared."""
         for template in () if self.axes else self.preset.tradeoff:
-            network = overridden(self.probe.network, template.network, "tradeoff")
+            network = overridden(self.probe.unet, template.network, "tradeoff")
             for strategy in dict.fromkeys(template.strategies):
                 if not self.strategies or strategy in self.strategies:
                     volume = parse_volume(template.volume)
@@ -207,7 +207,7 @@ def _priced(probe: ProbeSpec) -> PricedProbe:
     load_plugins()
     try:
         probe.validate()
-        ratio = recomputation(probe.network, probe.strategy)
+        ratio = recomputation(probe.unet, probe.strategy)
     except UsageError as error:
         raise UsageError(f"tradeoff, {probe.strategy}: {error}") from error
     return PricedProbe(probe=probe, recomputation=ratio)

@@ -10,7 +10,7 @@ from membench.errors import MembenchError
 from membench.result import Measurement, Point, SearchResult
 from membench.search import search
 from membench.spec import ProbeSpec
-from membench.store import Provenance, read_records, write_whole
+from membench.store import Provenance, decode, read_records, write_whole
 from membench.sweep.plan import Plan
 
 SWEEP = "sweep.json"
@@ -71,7 +71,7 @@ def load(folder: Path) -> SweepResult:
         MembenchError: there is no sweep in the folder, or it cannot be read.
     """
     try:
-        file = msgspec.json.decode((folder / SWEEP).read_bytes(), type=SweepFile)
+        file = decode((folder / SWEEP).read_bytes(), SweepFile)
     except FileNotFoundError:
         raise MembenchError(f"there is no sweep in {folder}: {SWEEP} is missing") from None
     except OSError as error:

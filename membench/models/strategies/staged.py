@@ -21,7 +21,7 @@ class Staged:
 
     def check(self, network: NetworkSpec) -> None:
         """Raise `UsageError` unless there is a strategy for each stage, under which the network can run."""
-        network.check_strategies(len(self.levels))
+        network.check_strategies(self.levels)
         for strategy in self.levels:
             strategy.check(network)
 
