@@ -202,16 +202,16 @@ def _written(value: Any) -> str:
     """A value as `parse_argument` reads it."""
     if not isinstance(value, str):
         return _toml(value)
-    return value if _PLACEHOLDER.search(value) or _literal(value) == value else json.dumps(value)
+    return value if _PLACEHOLDER.search(value) or _literal(value) == value else _toml(value)
 
 
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
-        inner = ", ".join(f"{json.dumps(name)} = {_toml(each)}" for name, each in value.items())
+        inner = ", ".join(f"{_toml(name)} = {_toml(each)}" for name, each in value.items())
         return f"{{{inner}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)  # a text is written alike in both
 
 
 def _texts(value: Any) -> Iterator[str]:

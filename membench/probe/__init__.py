@@ -90,7 +90,8 @@ class Prober:
                 measurement=Measurement(spec=spec, status="crashed", message=killed, versions=self.versions)
             )
         if isinstance(answer, Refusal):
-            self._end()  # what was imported in vain, or should not have been, goes with it
+            if answer.spoiled:
+                self._end()
             raise UsageError(answer.message)
         self.log = answer.log
         measurement = msgspec.structs.replace(answer.measurement, device=self.device.info)

@@ -22,9 +22,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The probe cannot be run as asked, which only the networks themselves could tell."""
+    """The probe cannot be run as asked, which only the networks themselves could tell.
+
+    A server that is ``spoiled``, since CUDA was initialised in it, can run no other either.
+    """
 
     message: str
+    spoiled: bool = False
 
 
 Answer = Outcome | Refusal

@@ -76,7 +76,8 @@ def _refusal(spec: ProbeSpec) -> Refusal | None:
         return Refusal(message=str(error))
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         names = ", ".join(spec.network.functions)
-        return Refusal(message=f"importing {names} initialises CUDA; move that into a function, which a probe calls")
+        message = f"importing {names} initialises CUDA; move that into a function, which a probe calls"
+        return Refusal(message=message, spoiled=True)
     return None
 
 

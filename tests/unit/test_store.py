@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import os
 import threading
@@ -205,3 +206,11 @@ def test_many_threads_write_whole_lines(tmp_path):
     records, notices = read_records(tmp_path)
     assert notices == ()
     assert sorted(record.spec.batch for record in records) == list(range(1, 100))
+
+
+def test_records_from_before_networks_had_a_kind_are_read(tmp_path: Path) -> None:
+    written = json.loads(msgspec.json.encode(measured(3)))
+    del written["spec"]["network"]["kind"]
+    (tmp_path / "results.jsonl").write_text(json.dumps(written) + "\n")
+    records, notices = read_records(tmp_path)
+    assert (list(records), notices) == ([measured(3)], ())
