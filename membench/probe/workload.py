@@ -32,7 +32,6 @@ IMPLEMENTATIONS: dict[str, dict[str, bool]] = {
     "fused": {"fused": True},
 }
 Step = Callable[[], None]
-Enter = Callable[[str], object]
 
 
 class Workload(Protocol):
@@ -41,11 +40,8 @@ class Workload(Protocol):
     @property
     def parameters(self) -> int: ...
 
-    def begin(self, enter: Enter = ...) -> Step:
-        """Make what lives across steps, and return the function that runs one training step.
-
-        It calls ``enter`` with the name of each phase that it begins: forward, loss, backward, optimizer.
-        """
+    def begin(self) -> Step:
+        """Make what lives across steps, and return the function that runs one training step."""
 
 
 class Data(NamedTuple):
@@ -86,7 +82,7 @@ class Training:
     def parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.module.parameters())
 
-    def begin(self, enter: Enter = lambda phase: None) -> Step:
+    def begin(self) -> Step:
         spec, module = self._spec, self.module
         optimizer = _optimizer(spec, module)
         scaler = torch.amp.GradScaler("cuda", enabled=spec.precision == "fp16")
@@ -94,14 +90,8 @@ class Training:
 
         def step() -> None:
             with _autocast(spec), _kept_elsewhere(spec):
-                enter("forward")
-                output = module(*inputs, **named)
-                enter("loss")
-                loss = loss_of(output)
-                del output
-            enter("backward")
+                loss = loss_of(module(*inputs, **named))
             scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            enter("optimizer")
             scaler.step(optimizer)
             scaler.update()
             optimizer.zero_grad()
@@ -120,7 +110,7 @@ class OwnStep:
         _check_call(name, function, (device,), arguments)
         self._call: Callable[[], Any] = lambda: function(device, **arguments)
 
-    def begin(self, enter: Enter = lambda phase: None) -> Step:
+    def begin(self) -> Step:
         made = self._call()
         if made is None:
             return self._call
