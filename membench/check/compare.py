@@ -54,6 +54,8 @@ class _Judge:
     def outcome(self, case: Case, found: Measurement) -> Outcome:
         entry = self._baseline.cases.get(case.name) if self._baseline else None
         verdicts = [*_limits(case, found), *self._comparison(case, found, entry)]
+        if len(verdicts) > 1:  # beside a limit exceeded it does not matter that the case is new
+            verdicts = [verdict for verdict in verdicts if verdict[0] != "new"]
         order = list(Status.__args__)  # type: ignore[attr-defined]
         verdicts.sort(key=lambda verdict: order.index(verdict[0]))
         return Outcome(
