@@ -31,6 +31,9 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     library calls answered by a model of membench's instead of by the library; a real device tells neither the reads nor
     the largest workspace, which are None there. ``host_bytes`` is the peak of pinned host memory in the blocks, powers
     of two, that PyTorch asks CUDA for (``torch.cuda.host_memory_stats``); None where CUDA was never begun.
+    ``exact`` says whether the same step on a real card of this kind comes to the same peaks, as far as can be known:
+    False for the reasons in ``inexact_because``, None where the probe did not live to tell. ``sensitivities`` names the
+    settings with which the peaks could be others.
     ``parameters`` is 0 where the network was not built. ``seconds`` is the wall time of the whole probe and the only
     field that differs between two runs on an emulated device.
     """
@@ -48,6 +51,9 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     device_to_host_reads: int | None = None
     unmodelled_calls: tuple[str, ...] = ()
     modelled_calls: tuple[str, ...] = ()
+    exact: bool | None = None
+    inexact_because: tuple[str, ...] = ()
+    sensitivities: tuple[str, ...] = ()
     parameters: int = 0
     device: DeviceInfo | None = None
     versions: dict[str, str] = {}
@@ -90,6 +96,12 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     def certified(self) -> bool:
         """Whether the two points are the edge itself, and not merely bounds of it."""
         return self.finished and self.failure is None
+
+    @property
+    def inexact_because(self) -> tuple[str, ...]:
+        """Why a real card could have another edge: the reasons of the two points that make it, each once."""
+        points = [point for point in (self.largest_fit, self.smallest_unfit) if point]
+        return tuple(dict.fromkeys(reason for point in points for reason in point.measurement.inexact_because))
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from membench.cli.candidates import choice_document, choice_facts, choose
 from membench.cli.options import Json, probe_options
-from membench.cli.output import err, facts, out, print_json, verdict
+from membench.cli.output import err, exactness, facts, out, print_json, verdict
 from membench.cli.probing import on_device
 from membench.cli.words import device_words, step_words, usable_words, versions_words
 from membench.device import Device
@@ -64,10 +64,13 @@ def _facts(found: Measurement, device: Device) -> Iterator[tuple[str, str | Text
     yield "Pinned host memory", _exact(found.host_bytes) if found.host_bytes else ""
     yield "Budget", _exact(budget) if spec.budget else f"none: {usable_words(device)}"
     yield "Retries", f"{found.allocator_retries} of the allocator, {found.workspace_retries} for a smaller workspace"
+    yield "Exact", exactness(found)
+    yield "Device reads", f"{found.device_to_host_reads}, all zero" if found.device_to_host_reads else ""
     yield "Modelled calls", ", ".join(found.modelled_calls)
     yield "Unmodelled calls", ", ".join(found.unmodelled_calls)
     yield "Network", spec.network.words + (f", {found.parameters:,} parameters" if found.parameters else "")
     yield "Training", step_words(spec)
+    yield "Would change it", ", ".join(found.sensitivities)
     yield "Device", device_words(device)
     yield "Versions", versions_words(found.versions)
     yield "Wall time", f"{found.seconds:.1f} s"

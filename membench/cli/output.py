@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from membench.result import Measurement
+
 VERDICTS = {
     "fits": ("✓ fits", "bold green"),
     "oom": ("✗ out of memory", "bold yellow"),
@@ -41,6 +43,13 @@ def print_json(document: Any) -> None:
 def verdict(status: str) -> Text:
     words, style = VERDICTS[status]
     return Text(words, style=style)
+
+
+def exactness(found: Measurement) -> Text:
+    """``yes``, or ``no`` and why; empty where it is not known."""
+    if found.exact is None:
+        return Text("")
+    return Text("yes") if found.exact else Text("no: ", style="yellow").append("; ".join(found.inexact_because))
 
 
 def facts(pairs: Iterable[tuple[str, str | Text]]) -> Table:

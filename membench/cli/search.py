@@ -83,7 +83,12 @@ def _document(results: Sequence[SearchResult]) -> dict[str, Any]:
 
 
 def _record(result: SearchResult, results: Sequence[SearchResult]) -> dict[str, Any]:
-    return msgspec.structs.asdict(result) | {"ratio_to_plain": _ratio_to_plain(result, results)}
+    reasons = result.inexact_because
+    return msgspec.structs.asdict(result) | {
+        "ratio_to_plain": _ratio_to_plain(result, results),
+        "exact": not reasons,
+        "inexact_because": reasons,
+    }
 
 
 def _ratio_to_plain(result: SearchResult, results: Sequence[SearchResult]) -> float | None:
@@ -100,20 +105,30 @@ def _table(results: Sequence[SearchResult]) -> Table:
         bound = "≥ " if result.limit_reached or not result.certified else ""
         return bound + pretty_value(result.largest_fit.value)
 
+    def peak(result: SearchResult) -> str:
+        if result.largest_fit is None:
+            return "–"
+        found = result.largest_fit.measurement
+        return ("" if not found.inexact_because else "≈ ") + pretty_bytes(found.peak_reserved_bytes)
+
     table = plain_table(
         axis_title(results[0].search.axis),
         *("Largest that fits", "Peak reserved", "Smallest that does not", "Probes", "Ratio to plain"),
     )
     for result in results:
-        fit, unfit = result.largest_fit, result.smallest_unfit
+        unfit = result.smallest_unfit
         table.add_row(
             result.search.probe.variant,
             largest(result),
-            pretty_bytes(fit.measurement.peak_reserved_bytes if fit else None),
+            peak(result),
             pretty_value(unfit.value) if unfit else "–",
             str(len(result.probes)),
             pretty_ratio(_ratio_to_plain(result, results)),
         )
+    reasons = dict.fromkeys(reason for result in results for reason in result.inexact_because)
+    if reasons:
+        table.caption = "≈ not exact: " + "; ".join(reasons)
+        table.caption_justify = "left"
     return table
 
 

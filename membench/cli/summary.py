@@ -120,6 +120,7 @@ def _search_document(search: SearchResult) -> dict[str, Any]:
         "largest_fit": _point_document(search.largest_fit),
         "smallest_unfit": _point_document(search.smallest_unfit),
         "certified": search.certified,
+        "exact": not search.inexact_because,
         "probes": len(search.probes),
     }
 

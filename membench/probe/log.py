@@ -25,6 +25,11 @@ class EmulatorLog(msgspec.Struct, frozen=True, kw_only=True):
     def modelled(self) -> tuple[str, ...]:
         return self._answered("model")
 
+    @property
+    def convolved(self) -> bool:
+        """Whether cuDNN chose plans; taken to be so where there is no log."""
+        return not self.calls or "cudnnBackendFinalize" in self.calls
+
     def _answered(self, how: str) -> tuple[str, ...]:
         return tuple(sorted(name for name, (answer, _) in self.calls.items() if answer == how))
 

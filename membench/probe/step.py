@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 
 from membench.errors import UsageError
+from membench.probe.exactness import inexact_because, sensitivities
 from membench.probe.log import EmulatorLog, read_log
 from membench.probe.versions import library_versions
 from membench.probe.words import users_line
@@ -103,12 +104,14 @@ def _host_bytes() -> int | None:
 
 def _result(spec: ProbeSpec, trained: _Trained, log: EmulatorLog) -> Measurement:
     counted = _statistics()
+    allocated, reserved = (counted.get(f"{name}_bytes.all.peak", 0) for name in ("allocated", "reserved"))
+    reasons = tuple(inexact_because(spec, log))
     return Measurement(
         spec=spec,
         status=trained.status,
         message=trained.message,
-        peak_allocated_bytes=counted.get("allocated_bytes.all.peak", 0),
-        peak_reserved_bytes=counted.get("reserved_bytes.all.peak", 0),
+        peak_allocated_bytes=allocated,
+        peak_reserved_bytes=reserved,
         peak_requested_bytes=counted.get("requested_bytes.all.peak", 0),
         largest_workspace_bytes=log.largest_workspace_bytes,
         host_bytes=_host_bytes(),
@@ -117,9 +120,18 @@ def _result(spec: ProbeSpec, trained: _Trained, log: EmulatorLog) -> Measurement
         device_to_host_reads=log.device_to_host_reads,
         unmodelled_calls=log.refused,
         modelled_calls=log.modelled,
+        exact=not reasons,
+        inexact_because=reasons,
+        sensitivities=tuple(
+            sensitivities(spec, allocated=allocated, reserved=reserved, convolves=log.convolved, has_tf32=_has_tf32())
+        ),
         parameters=trained.parameters,
         versions=library_versions(),
     )
+
+
+def _has_tf32() -> bool:
+    return torch.cuda.is_initialized() and torch.cuda.get_device_capability() >= (8, 0)  # type: ignore[no-untyped-call]
 
 
 def _one_line(error: BaseException) -> str:

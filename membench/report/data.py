@@ -78,6 +78,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             found.append("the axis ended before memory did, the largest fit is a lower bound")
         if self.search.holes:
             found.append("probed values out of order (holes): a value does not fit although a larger one does")
+        found += (f"not exact, {reason}" for reason in self.search.inexact_because)
         return tuple(found)
 
 

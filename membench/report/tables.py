@@ -68,6 +68,8 @@ def _search_record(row: Row) -> dict[str, Any]:
         "peak_requested_bytes": fit.measurement.peak_requested_bytes if fit else None,
         "parameters": fit.measurement.parameters if fit else None,
         "certified": search.certified,
+        "exact": not search.inexact_because,
+        "inexact_because": _LIST_SEPARATOR.join(search.inexact_because),
         "limit_reached": search.limit_reached,
         "holes": _LIST_SEPARATOR.join(str(plain_value(value)) for value in search.holes),
         "probes": len(search.probes),

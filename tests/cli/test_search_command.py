@@ -1,9 +1,11 @@
 import json
 import shlex
 
+import msgspec
 import pytest
-from running import Run
+from running import FakeProber, Run
 
+from membench.result import Measurement
 from membench.spec import ProbeSpec
 
 SMALL = shlex.split("search --axis volume --device a100-40gb --budget 256MiB --base-channels 16 --stages 2 --blocks 1")
@@ -23,6 +25,21 @@ def test_contract_on_the_emulated_device(program: Run) -> None:
     assert found["ratio_to_plain"] == fit["extent"] / plain["largest_fit"]["extent"] > 1
     assert "\x1b" not in ended.err
     assert ended.err.count("✓ Volume, ") == 2
+
+
+def test_what_is_not_exact_is_marked(cli: Run, probes: list[ProbeSpec], monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = FakeProber.__call__
+
+    def inexact(self: FakeProber, spec: ProbeSpec) -> Measurement:
+        return msgspec.structs.replace(measure(self, spec), exact=False, inexact_because=("a reason",))
+
+    monkeypatch.setattr(FakeProber, "__call__", inexact)
+    found = json.loads(cli(*SMALL, "--json").out)
+    assert (found["exact"], found["inexact_because"]) == (False, ["a reason"])
+    assert found["largest_fit"]["measurement"]["exact"] is False
+    printed = cli(*SMALL).out
+    assert "≈ " in printed
+    assert "≈ not exact: a reason" in printed
 
 
 def test_ratio_needs_plain(cli: Run, probes: list[ProbeSpec]) -> None:
