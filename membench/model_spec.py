@@ -133,6 +133,10 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """How far apart the values on an axis are, unless said; networks that halve a volume seldom take more."""
         return 16 if axis == "volume" else 1
 
+    def axis_start(self, axis: str) -> int:
+        """What is probed first where nothing is said: the value that is set."""
+        return {"volume": 64}.get(axis) or self.values.get(axis, 1)
+
     def axis_end(self, axis: str, volume: Volume) -> int | None:
         return None
 
@@ -145,9 +149,14 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         parts += [f"loss {self.loss}"] if self.loss else []
         return ", ".join([*parts, *(f"{name} {value}" for name, value in self.values.items())])
 
-    def size_words(self, volume: Volume) -> str:
+    @property
+    def whole_step(self) -> bool:
+        """Whether precision and optimizer are the model's own affair."""
+        return bool(self.step)
+
+    def size_words(self, volume: Volume, batch: int) -> str:
         """``monai.networks.nets:SegResNet, 1x4x128x128x128``."""
-        filled = {"volume": format_volume(volume), **self.values}
+        filled = {"volume": format_volume(volume), "batch": batch, **self.values}
         inputs = (_filled(text, filled) for text in self.inputs)
         return ", ".join([self.factory or self.step, *inputs])
 

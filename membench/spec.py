@@ -27,6 +27,8 @@ AUTO = "auto"
 # The optimizers of which PyTorch has a fused implementation on CUDA.
 FUSED = ("adam", "adamw", "sgd")
 DEFAULT_VOLUME = (128, 128, 128)
+# Probed first when a search names no start: small enough to fit usually, since only a fitting probe has a peak.
+STARTS: dict[str, int] = {"volume": 64, "stages": 4, "blocks": 4, "channels": 32, "batch": 1}
 
 
 class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="unet", tag_field="kind"):
@@ -130,6 +132,9 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """
         return self._channel_step() if axis == "channels" else self.grid if axis == "volume" else 1
 
+    def axis_start(self, axis: str) -> int:
+        return STARTS[axis]
+
     def axis_end(self, axis: str, volume: Volume) -> int | None:
         """Where an axis ends by itself; None where it does not."""
         if axis == "stages":
@@ -154,7 +159,12 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         ]
         return ", ".join(word for word in (block, shape, channels, *extras) if word)
 
-    def size_words(self, volume: Volume) -> str:
+    @property
+    def whole_step(self) -> bool:
+        """Whether precision and optimizer are the network's own affair."""
+        return False
+
+    def size_words(self, volume: Volume, batch: int) -> str:
         """``128x128x128 voxels``."""
         return f"{format_volume(volume)} voxels"
 

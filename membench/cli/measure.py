@@ -42,7 +42,7 @@ def measure(probe: ProbeSpec, json: Json = False) -> int:
         document = msgspec.structs.asdict(measurement) | {"floor_bytes": known_floor(probe)}
         print_json(document | (choice_document(chosen) if chosen else {}))
     else:
-        title = f"{measurement.spec.variant}, {probe.network.size_words(probe.volume)}, {device.info.name}"
+        title = f"{measurement.spec.variant}, {probe.network.size_words(probe.volume, probe.batch)}, {device.info.name}"
         rows = (*_facts(measurement, device), *choice_facts(chosen))
         out().print(Panel(facts(rows), title=title, title_align="left", expand=False))
     return EXIT_CODES.get(measurement.status, 1)

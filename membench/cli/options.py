@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from membench.cli.model_options import MODEL_OPTIONS, read_model
 from membench.device import use_cards
 from membench.errors import UsageError
 from membench.spec import NetworkSpec, ProbeSpec
@@ -100,11 +101,13 @@ DeviceFile = Annotated[
         callback=_use_cards,
     ),
 ]
+_CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+PLAIN = "plain"  # the strategy of a model of the user's, unless it is told otherwise
 _FIRST = ("device", "budget", "strategy", "volume")
 
 
 def probe_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command every field of a probe and its network as an option.
+    """Give a command every field of a probe and its network as an option, and those that name a model of the user's.
 
     The command gets them as the argument ``probe``, a `ProbeSpec` whose device is the name given, or empty. A parameter
     of its own that has a field's name takes the place of that field's option.
@@ -117,14 +120,27 @@ def probe_options(command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def run(**values: Any) -> int:
         del values["device_file"]
+        said = _said(values.pop("context"))
+        model = read_model({option.name: values.pop(option.name) for option in MODEL_OPTIONS}, said)
         given = {option.name: _read(option.name, values.pop(option.name)) for option in made}
-        network = {name: given.pop(name) for name in NetworkSpec.__struct_fields__ if name in given}
-        return command(probe=ProbeSpec(network=NetworkSpec(**network), **given), **values)
+        network = NetworkSpec(**{name: given.pop(name) for name in NetworkSpec.__struct_fields__ if name in given})
+        if model and "strategy" not in said:
+            given["strategy"] = PLAIN
+            values |= {"strategy": [PLAIN]} if "strategy" in values else {}
+        return command(probe=ProbeSpec(network=model or network, **given), **values)
 
-    signature = inspect.Signature([option.replace(kind=option.KEYWORD_ONLY) for option in (*made, file, *own)])
+    options = (*made, file, *MODEL_OPTIONS, *own, _CONTEXT)
+    signature = inspect.Signature([option.replace(kind=option.KEYWORD_ONLY) for option in options])
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {option.name: option.annotation for option in signature.parameters.values()}
     return run
+
+
+def _said(context: typer.Context) -> set[str]:
+    """The names of the options that were given on the command line."""
+    return {
+        name for name in context.params if (source := context.get_parameter_source(name)) and source.name != "DEFAULT"
+    }
 
 
 def parse_ratio(text: str) -> tuple[int, int, int]:

@@ -37,6 +37,7 @@ def recommend(probe: ProbeSpec, strategy: Strategies = None, json: Json = False)
 
     Exit code: 0 something fits, 3 nothing does, 1 an error, 2 bad usage.
     """
+    _ = probe.unet  # strategies are of our own networks
     probe.validate()
     device, probe = on_device(probe)
     with err().status("") as status:

@@ -1,5 +1,6 @@
 """``membench search``: one axis, and the edge of what fits on it."""
 
+import typing
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -21,17 +22,22 @@ Strategies = Annotated[
     typer.Option(help="How activations are kept, such as plain or reversible; repeat it to compare."),
 ]
 
+AXES = f"{'|'.join(typing.get_args(AxisName))}|NAME"
 DEFAULT_STRATEGIES = [ProbeSpec().strategy]
 
 
 @probe_options
 def search(
     probe: ProbeSpec,
-    axis: Annotated[AxisName, typer.Option(help="What is searched; the option that sets it is ignored.")],
+    axis: Annotated[str, typer.Option(metavar=AXES, help="What is searched; the option that sets it is ignored.")],
     strategy: Strategies = DEFAULT_STRATEGIES,
     ratio: Annotated[str, typer.Option(metavar="D:H:W", help="Shape of the volumes on axis volume.")] = "1:1:1",
     start: Annotated[int | None, typer.Option(help="Value probed first; of a volume, the longest side.")] = None,
     limit: Annotated[int | None, typer.Option(help="Largest value tried; of a volume, the longest side.")] = None,
+    multiple: Annotated[
+        int | None,
+        typer.Option(help="Try multiples of this only.", show_default="the network's; volumes of your model: 16"),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Find the edge of what fits on one axis.
@@ -42,11 +48,12 @@ def search(
     """
     from membench.cli.progress import Display
 
-    template = SearchSpec(axis=axis, probe=probe, ratio=parse_ratio(ratio), start=start, limit=limit)
-    Axis(template)  # refuses what cannot be searched before anything is started
+    template = SearchSpec(axis=axis, probe=probe, ratio=parse_ratio(ratio), start=start, limit=limit, multiple=multiple)
+    probes = [msgspec.structs.replace(probe, strategy=name) for name in dict.fromkeys(strategy)]
+    for each in probes:  # what cannot be searched is refused before anything is started
+        Axis(msgspec.structs.replace(template, probe=each))
     device, probe = on_device(probe)
-    strategies = dict.fromkeys(strategy)
-    probes = [msgspec.structs.replace(probe, strategy=name) for name in strategies]
+    probes = [msgspec.structs.replace(each, device=probe.device) for each in probes]
     searches = [msgspec.structs.replace(template, probe=each) for each in probes]
     with Display(err(), searches) as display, Prober(device) as prober:
         results = [_follow(number, spec, prober, display) for number, spec in enumerate(searches)]

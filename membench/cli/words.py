@@ -8,8 +8,10 @@ from membench.units import format_bytes
 
 def step_words(spec: ProbeSpec) -> str:
     """``2 steps, batch 1, fp32, adam (foreach)``; slices and the allocator's settings where they are set."""
-    tf32 = "" if spec.tf32 is None else (" with TF32" if spec.tf32 else " without TF32")
     allocator = f", allocator {spec.allocator}" if spec.allocator else ""
+    if spec.network.whole_step:
+        return f"{spec.steps} steps of your own{allocator}"
+    tf32 = "" if spec.tf32 is None else (" with TF32" if spec.tf32 else " without TF32")
     slices = "" if spec.slices is None else f", {spec.slices} slices"
     optimizer = f"{spec.optimizer} ({spec.optimizer_implementation})"
     return f"{spec.steps} steps, batch {spec.batch}, {spec.precision}{tf32}, {optimizer}{slices}{allocator}"

@@ -12,8 +12,6 @@ from membench.spec import AUTO, ProbeSpec, SearchSpec, Volume
 # Where an axis ends when the search sets no limit: beyond what any device holds, so that every search terminates.
 ENDS = {"volume": 4096, "stages": 12, "blocks": 4096, "channels": 65536, "batch": 65536}
 END = 1 << 24
-# Probed first when the search names no start: small enough to fit usually, since only a fitting probe has a peak.
-STARTS = {"volume": 64, "stages": 4, "blocks": 4, "channels": 32, "batch": 1}
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +47,7 @@ class Axis:
         self.last = limit // self._unit
         if self.last < 1:
             raise UsageError(f"the limit of {limit} on axis {search.axis} is below its first value, {self._unit}")
-        start = STARTS.get(search.axis, self._unit) if search.start is None else search.start
+        start = search.probe.network.axis_start(search.axis) if search.start is None else search.start
         if start < 1:
             raise UsageError(f"the start on axis {search.axis} must be at least 1, not {start}")
         self.first_guess = min(max(start // self._unit, 1), self.last)

@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 from membench.device import Device
 from membench.probe import EmulatorLog
 from membench.result import Measurement
-from membench.spec import ProbeSpec
+from membench.spec import NetworkSpec, ProbeSpec
 
 
 class Ended(NamedTuple):
@@ -23,6 +23,11 @@ Run = Callable[..., Ended]
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "membench", *arguments]
+
+
+def _width(spec: ProbeSpec) -> int:
+    network = spec.network
+    return network.base_channels * network.blocks if isinstance(network, NetworkSpec) else network.values.get("n", 1)
 
 
 class FakeProber:
@@ -51,7 +56,7 @@ class FakeProber:
         self.asked.append(spec)
         depth, height, width = spec.volume
         share = {"plain": 4, "broken": 4}.get(spec.strategy.split(":")[0], 1)
-        peak = depth * height * width * spec.batch * spec.network.base_channels * spec.network.blocks * share * 64
+        peak = depth * height * width * spec.batch * _width(spec) * share * 64
         budget = spec.budget or self.device.usable_bytes
         status = "fits" if peak <= budget else "oom"
         if spec.strategy == "broken":
