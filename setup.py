@@ -1,4 +1,7 @@
-"""Compiles the emulated CUDA device: two shared objects that take the place of the CUDA runtime and of NVML."""
+"""Compiles the emulated CUDA device: two shared objects that take the place of the CUDA runtime and of NVML.
+
+They have the names of NVIDIA's libraries, so that whoever opens or links those finds these.
+"""
 
 import sys
 from pathlib import Path
@@ -8,6 +11,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CCompilerError, ExecError, PlatformError
 
 EMULATOR = Path("membench/device/emulator")
+SUFFIX = ".so.1"
 FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-pthread"]
 
 
@@ -15,7 +19,7 @@ class BuildEmulator(build_ext):
     """Builds plain shared objects (not Python modules), under fixed names."""
 
     def get_ext_filename(self, fullname: str) -> str:
-        return str(Path(*fullname.split("."))) + ".so"
+        return str(Path(*fullname.split("."))) + SUFFIX
 
     def get_export_symbols(self, ext: Extension) -> list[str]:
         return []
@@ -30,22 +34,21 @@ class BuildEmulator(build_ext):
             ) from None
 
 
-def shared_object(name: str, soname: str, sources: list[Path]) -> Extension:
-    # Loaded ahead of everything under the name of NVIDIA's library, so that whoever opens that library finds this one.
+def shared_object(name: str, sources: list[Path]) -> Extension:
     return Extension(
         f"membench.device.emulator.{name}",
         sources=[str(source) for source in sorted(sources)],
         depends=[str(header) for pattern in ("*.h", "*.def") for header in sorted(EMULATOR.glob(pattern))],
         extra_compile_args=FLAGS,
-        extra_link_args=[f"-Wl,-soname,{soname}"],
+        extra_link_args=[f"-Wl,-soname,{name}{SUFFIX}"],
         libraries=["dl"],
     )
 
 
 NVML = EMULATOR / "nvml.c"
 EXTENSIONS = [
-    shared_object("libmembench_cuda", "libcuda.so.1", [file for file in EMULATOR.glob("*.c") if file != NVML]),
-    shared_object("libmembench_nvml", "libnvidia-ml.so.1", [NVML]),
+    shared_object("libcuda", [file for file in EMULATOR.glob("*.c") if file != NVML]),
+    shared_object("libnvidia-ml", [NVML]),
 ]
 
 # Elsewhere PyTorch has no CUDA build; the package installs, and says so when it is used.

@@ -9,7 +9,7 @@ from pathlib import Path
 from membench.device.catalog import Card
 from membench.errors import MembenchError
 
-LIBRARIES = ("libmembench_cuda.so", "libmembench_nvml.so")
+LIBRARIES = ("libcuda.so.1", "libnvidia-ml.so.1")
 INSTALL_TORCH = "pip install --force-reinstall 'torch>=2.11' on x86-64 Linux gives a CUDA build"
 
 
@@ -37,6 +37,8 @@ def environment(card: Card) -> dict[str, str]:
         "LD_PRELOAD": ":".join([*ours, *(entry for entry in inherited if entry not in ours)]),
         "MEMBENCH_CUDNN": str(_find_cudnn(torch)),
         "MEMBENCH_DEVICE": card.describe(),
+        # Triton links what it compiles against the driver's library.
+        "TRITON_LIBCUDA_PATH": str(libraries[0].parent),
         # The emulated card is the only one there is, whatever the machine's owner hides or counts otherwise.
         "CUDA_VISIBLE_DEVICES": "0",
         "PYTORCH_NVML_BASED_CUDA_CHECK": "0",

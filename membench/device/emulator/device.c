@@ -114,6 +114,7 @@ int64_t device_attribute(int attribute) {
         case ATTR_VIRTUAL_MEMORY:
         case ATTR_POSIX_HANDLES:
         case ATTR_PCI_BUS: return 1;
+        case ATTR_MEMORY_BUS_WIDTH: /* not described; who asks for it estimates bandwidth */
         case ATTR_INTEGRATED:
         case ATTR_COMPUTE_MODE:
         case ATTR_PCI_DEVICE:

@@ -99,9 +99,32 @@ API CUresult cuCtxPopCurrent_v2(void **context) {
     return 0;
 }
 
+/* cuDNN asks for these by their plain names. */
+API CUresult cuCtxPushCurrent(void *context) __attribute__((alias("cuCtxPushCurrent_v2")));
+API CUresult cuCtxPopCurrent(void **context) __attribute__((alias("cuCtxPopCurrent_v2")));
+
+/* Private tables of NVIDIA's own libraries: there are none, and NVRTC does without. */
+API CUresult cuGetExportTable(const void **table, const void *id UNUSED) {
+    ANSWER(EXACT);
+    *table = NULL;
+    return CUDA_ERROR_NOT_FOUND;
+}
+
 API CUresult cuStreamGetCtx(cudaStream_t stream UNUSED, void **context) {
     ANSWER(EXACT);
     *context = (void *)1;
+    return 0;
+}
+
+API CUresult cuCtxGetDevice(int *device) {
+    ANSWER(EXACT);
+    *device = 0;
+    return 0;
+}
+
+/* The buffer of printf (limit 1) and the like: nothing runs that would fill them. */
+API CUresult cuCtxSetLimit(int limit UNUSED, size_t value UNUSED) {
+    ANSWER(NOTHING);
     return 0;
 }
 
