@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
+from membench.check.config import MODEL_KEYS
+from membench.check.holders import Holders
 from membench.errors import UsageError
 from membench.result import DeviceInfo, Measurement
-from membench.spec import ProbeSpec
+from membench.spec import ModelSpec, ProbeSpec
 from membench.store import write_whole
 from membench.units import format_volume
 
@@ -28,11 +31,13 @@ class Peaks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A case as it was. ``settings`` are the fields of its probe that are not at their default."""
+    """A case as it was. ``settings`` are the fields of its probe that are not at their default,
+    ``holders`` who held the peak, for an explanation should it grow."""
 
     device: str
     peaks: Peaks
     settings: dict[str, Any] = {}
+    holders: Holders | None = None
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,13 +78,17 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
     write_whole(path, msgspec.json.format(content, indent=2) + b"\n")
 
 
-def baseline_of(measured: Mapping[str, Measurement], kept: Baseline | None = None) -> Baseline:
+def baseline_of(
+    measured: Mapping[str, Measurement],
+    kept: Baseline | None = None,
+    holders: Mapping[str, Holders | None] = MappingProxyType({}),
+) -> Baseline:
     """The baseline of measurements that fit, by the name of their case; the entries of ``kept`` stay beside them.
 
     Raises:
         UsageError: the two come from different versions or devices, and one file cannot say so.
     """
-    entries = {name: entry_of(measurement) for name, measurement in measured.items()}
+    entries = {name: entry_of(measurement, holders.get(name)) for name, measurement in measured.items()}
     versions = versions_of(measured.values())
     devices = {measurement.device.name: measurement.device for measurement in measured.values() if measurement.device}
     if kept is not None and kept.cases.keys() - entries.keys():
@@ -111,9 +120,9 @@ def _difference(known: DeviceInfo, current: DeviceInfo) -> str:
     return ", ".join(f"{name} {getattr(known, name)} → {getattr(current, name)}" for name in fields)
 
 
-def entry_of(measurement: Measurement) -> Entry:
+def entry_of(measurement: Measurement, holders: Holders | None = None) -> Entry:
     spec = measurement.spec
-    return Entry(device=spec.device, peaks=peaks_of(measurement), settings=settings_of(spec))
+    return Entry(device=spec.device, peaks=peaks_of(measurement), settings=settings_of(spec), holders=holders)
 
 
 def peaks_of(measurement: Measurement) -> Peaks:
@@ -137,10 +146,13 @@ def settings_of(spec: ProbeSpec) -> dict[str, Any]:
     """
     default = ProbeSpec()
     network = _changed(spec.network, type(spec.network)())
+    if isinstance(spec.network, ModelSpec):
+        network = {key: network[field] for key, field in MODEL_KEYS.items() if field in network}
     step = {
         name: value for name, value in _changed(spec, default).items() if name not in ("network", "device", "timeout")
     }
-    return network | step
+    settings: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(network | step))  # as it comes out of the file
+    return settings
 
 
 def _changed(record: msgspec.Struct, default: msgspec.Struct) -> dict[str, Any]:

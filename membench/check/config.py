@@ -10,11 +10,21 @@ import msgspec
 
 from membench.check.thresholds import DEFAULT_THRESHOLDS, Threshold, parse_threshold
 from membench.errors import UsageError
-from membench.spec import AUTO, NetworkSpec, ProbeSpec
+from membench.spec import AUTO, ModelSpec, NetworkSpec, ProbeSpec
 from membench.units import parse_bytes, parse_volume
 
 OWN_FILE, SHARED_FILE = "membench.toml", "pyproject.toml"
 BASELINE, HISTORY = "membench-baseline.json", "membench-history.jsonl"
+# How a case names the fields of a `ModelSpec`.
+MODEL_KEYS = {
+    "model": "factory",
+    "step": "step",
+    "arguments": "arguments",
+    "input": "inputs",
+    "target": "targets",
+    "loss": "loss",
+    "values": "values",
+}
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -130,9 +140,17 @@ def _case(table: dict[str, Any], defaults: dict[str, Any], number: int, line: in
     if not isinstance(name, str) or not name.strip():
         raise UsageError(f"case {number + 1}: name must be a text that is not empty")
     try:
-        return _read_case(defaults | table, line)
+        return _read_case(_with_defaults(table, defaults), line)
     except (msgspec.ValidationError, UsageError) as error:
         raise UsageError(f"case {name!r}: {error}") from error
+
+
+def _with_defaults(table: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The table with the fields that it does not state, as far as they are for its kind of network."""
+    if not (defaults | table).keys() & {"model", "step"}:
+        return defaults | table
+    others = {key: value for key, value in defaults.items() if key not in (*NetworkSpec.__struct_fields__, "strategy")}
+    return {"strategy": "plain", **others, **table}
 
 
 def _read_case(table: dict[str, Any], line: int) -> Case:
@@ -154,33 +172,50 @@ def _read_case(table: dict[str, Any], line: int) -> Case:
 
 
 def _probe(table: dict[str, Any]) -> ProbeSpec:
-    """A probe from the fields of our own networks and of the step, side by side as on the command line."""
-    steps = [field for field in ProbeSpec.__struct_fields__ if field != "network"]
+    """A probe from the fields of a network and of the step, side by side as on the command line."""
+    fields = (
+        MODEL_KEYS if "model" in table or "step" in table else {name: name for name in NetworkSpec.__struct_fields__}
+    )
+    known = [*(field for field in ProbeSpec.__struct_fields__ if field != "network"), *fields]
     for key in table:
-        if key not in (*steps, *NetworkSpec.__struct_fields__):
-            near = difflib.get_close_matches(
-                key, (*steps, *NetworkSpec.__struct_fields__, *_Own.__struct_fields__), n=1
-            )
-            raise UsageError(f"{key}: there is no such key{f'; did you mean {near[0]}?' if near else ''}")
+        if key not in known:
+            near = difflib.get_close_matches(key, (*known, *MODEL_KEYS, *_Own.__struct_fields__), n=1)
+            raise UsageError(f"{key}: there is no such key{f'; did you mean {near[0]}?' if near else ' here'}")
     written = {"volume": parse_volume, "budget": parse_bytes}
     for key in written.keys() & table.keys():
         if not isinstance(table[key], str):
             raise UsageError(f"{key}: write it as text, such as {'16GiB' if key == 'budget' else '128x128x128'}")
         table[key] = _keyed(key, written[key], table[key])
-    network = {key: table.pop(key) for key in NetworkSpec.__struct_fields__ if key in table}
+    network = {key: table.pop(key) for key in fields if key in table}
     step = _converted(table, ProbeSpec)
-    return msgspec.structs.replace(step, network=_converted(network, NetworkSpec))
+    return msgspec.structs.replace(step, network=_network(network))
+
+
+def _network(table: dict[str, Any]) -> NetworkSpec | ModelSpec:
+    if not table.keys() & {"model", "step"}:
+        return _converted(table, NetworkSpec)
+    for key in ("input", "target"):  # one text, or several
+        if isinstance(table.get(key), str):
+            table[key] = [table[key]]
+    kinds = get_type_hints(ModelSpec)
+    for key, value in table.items():
+        _check(key, value, kinds[MODEL_KEYS[key]])
+    return msgspec.convert({MODEL_KEYS[key]: value for key, value in table.items()}, ModelSpec)
 
 
 def _converted(table: dict[str, Any], record: type[T]) -> T:
     """The record of these fields; the error of a field begins with its name."""
     kinds = get_type_hints(record)
     for key, value in table.items():
-        try:
-            msgspec.convert(value, kinds[key])
-        except msgspec.ValidationError as error:
-            raise UsageError(f"{key}: {str(error)[:1].lower()}{str(error)[1:]}") from error
+        _check(key, value, kinds[key])
     return msgspec.convert(table, record)
+
+
+def _check(key: str, value: Any, kind: Any) -> None:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{key}: {str(error)[:1].lower()}{str(error)[1:]}") from error
 
 
 def _keyed(key: str, read: Any, text: str) -> Any:

@@ -44,18 +44,20 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 class Growth(msgspec.Struct, frozen=True, kw_only=True):
     """What held more at the peak than in the baseline: a category or a module, in bytes.
 
-    ``source`` is the line that made the largest of the tensors that it holds now, where it is known.
+    ``baseline`` is None for a module that held too little of that peak to be kept (`holders.SMALLEST_SHARE`).
+    ``source`` is the line behind the tensors that were added, where it is known.
     """
 
     kind: Literal["category", "module"]
     name: str
-    baseline: int
+    baseline: int | None
     current: int
     source: Source | None = None
 
     @property
     def grown(self) -> int:
-        return self.current - self.baseline
+        """In bytes; at most, where the baseline is None."""
+        return self.current - (self.baseline or 0)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +77,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     settings: tuple[str, ...] = ()
     growth: tuple[Growth, ...] = ()
     line: int = 1
+
+    @property
+    def grew(self) -> bool:
+        """Whether it takes more than in the baseline, as far as can be told of what ran out of memory."""
+        before, now = self.baseline, self.current
+        return before is not None and (now is None or now.peak > before.peak or now.reserved > before.reserved)
 
     @property
     def passes(self) -> bool:

@@ -3,42 +3,44 @@
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple
 
 from membench.check.config import Case
 from membench.device import Device
-from membench.errors import UsageError
+from membench.errors import MembenchError, UsageError
+from membench.probe import Prober
+from membench.profile import Peak, attribute
 from membench.result import Measurement
-from membench.spec import ProbeSpec
 
 
-class Probe(Protocol):
-    """What measures on one device; `membench.probe.Prober` is one."""
+class Measured(NamedTuple):
+    """A case's measurement, and who held its peak where that was asked for and could be found out."""
 
-    def __call__(self, spec: ProbeSpec, /) -> Measurement: ...
-
-    def close(self) -> None:
-        """End the probe under way and let no other start; from any thread, and as often as one likes."""
+    measurement: Measurement
+    peak: Peak | None
 
 
 def measure_cases(
     cases: Sequence[Case],
     devices: Mapping[str, Device],
-    open_probe: Callable[[Device], Probe],
+    open_prober: Callable[[Device], Prober],
     *,
+    attributed: bool = False,
     jobs: int = 1,
-    on_done: Callable[[Case, Measurement], None] = lambda case, measurement: None,
-) -> dict[str, Measurement]:
+    on_done: Callable[[Case], None] = lambda case: None,
+) -> dict[str, Measured]:
     """Measure all cases, ``jobs`` at a time, on the devices that they name; ``devices`` has each by its case's name.
 
-    ``on_done`` is called from the calling thread. Whatever a probe raises ends the others and is raised, and so is
-    KeyboardInterrupt.
+    ``attributed``: each is run a second time, recorded, to find out who holds its peak. ``on_done`` is called from the
+    calling thread. Whatever a probe raises ends the others and is raised, and so is KeyboardInterrupt.
+
+    Raises:
+        UsageError: a probe cannot be run as asked; the message names the case.
+        MembenchError: a probing process did not start.
     """
-    if jobs < 1:
-        raise UsageError(f"jobs must be at least 1, not {jobs}")
-    crew = _Crew(cases, devices, open_probe)
+    crew = _Crew(cases, devices, open_prober, attributed)
     threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(min(jobs, len(cases)))]
-    measured: dict[str, Measurement] = {}
+    measured: dict[str, Measured] = {}
     try:
         for thread in threads:
             thread.start()
@@ -46,9 +48,8 @@ def measure_cases(
             done = crew.done.get()
             if isinstance(done, BaseException):
                 raise done
-            case, measurement = done
-            measured[case.name] = measurement
-            on_done(case, measurement)
+            case, measured[case.name] = done
+            on_done(case)
     except BaseException:
         crew.abort()
         raise
@@ -63,53 +64,68 @@ class _Crew:
     """Workers that take cases in the order of their devices, so that each starts few fork servers."""
 
     def __init__(
-        self, cases: Sequence[Case], devices: Mapping[str, Device], open_probe: Callable[[Device], Probe]
+        self,
+        cases: Sequence[Case],
+        devices: Mapping[str, Device],
+        open_prober: Callable[[Device], Prober],
+        attributed: bool,
     ) -> None:
-        self.done: queue.SimpleQueue[tuple[Case, Measurement] | BaseException] = queue.SimpleQueue()
+        self.done: queue.SimpleQueue[tuple[Case, Measured] | BaseException] = queue.SimpleQueue()
         self._todo: queue.SimpleQueue[Case] = queue.SimpleQueue()
         for case in sorted(cases, key=lambda case: devices[case.name].info.name):
             self._todo.put(case)
         self._devices = devices
-        self._open_probe = open_probe
-        self._open: list[Probe] = []
+        self._open_prober = open_prober
+        self._attributed = attributed
+        self._open: list[Prober] = []
         self._ended = threading.Event()
 
     def work(self) -> None:
+        prober: Prober | None = None
         try:
-            self._measure_all()
+            while not self._ended.is_set():
+                case = self._todo.get_nowait()
+                prober = self._prober(case, prober)
+                self.done.put((case, _measured(case, prober, self._attributed)))
         except queue.Empty:
             return
         except BaseException as error:
             self.done.put(error)
-
-    def _measure_all(self) -> None:
-        device: Device | None = None
-        probe: Probe | None = None
-        try:
-            while not self._ended.is_set():
-                case = self._todo.get_nowait()
-                if probe is None or self._devices[case.name] != device:
-                    if probe is not None:
-                        probe.close()
-                    device = self._devices[case.name]
-                    probe = self._open_probe(device)
-                    self._open.append(probe)
-                    if self._ended.is_set():
-                        return  # it may have been opened too late to be ended
-                self.done.put((case, _measured(case, probe)))
         finally:
-            if probe is not None:
-                probe.close()
+            if prober is not None:
+                prober.close()
 
     def abort(self) -> None:
         """End the probes under way, from the calling thread, and let the workers run out."""
         self._ended.set()
-        for probe in self._open:
-            probe.close()
+        for prober in self._open:
+            prober.close()
+
+    def _prober(self, case: Case, at_hand: Prober | None) -> Prober:
+        """The prober at hand where it is of the case's device, else a new one."""
+        device = self._devices[case.name]
+        if at_hand is not None and at_hand.device == device:
+            return at_hand
+        if at_hand is not None:
+            at_hand.close()
+        prober = self._open_prober(device)
+        self._open.append(prober)
+        if self._ended.is_set():
+            prober.close()  # it may have been opened too late to be ended
+        return prober
 
 
-def _measured(case: Case, probe: Probe) -> Measurement:
+def _measured(case: Case, prober: Prober, attributed: bool) -> Measured:
     try:
-        return probe(case.probe)
+        measurement = prober(case.probe)
     except UsageError as error:
         raise UsageError(f"case {case.name!r}: {error}") from error
+    return Measured(measurement, _peak(case, prober) if attributed and measurement.status in ("fits", "oom") else None)
+
+
+def _peak(case: Case, prober: Prober) -> Peak | None:
+    """Who holds the peak; None where the recording fails, which is no reason to fail a check."""
+    try:
+        return attribute(case.probe, prober).peak
+    except MembenchError:
+        return None

@@ -1,9 +1,9 @@
 """``membench check``: the cases of a project against its baseline."""
 
 import fnmatch
+import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -18,19 +18,22 @@ from membench.check import (
     CheckResult,
     Config,
     Format,
+    Measured,
     Threshold,
     baseline_of,
     compare,
+    explained,
     find_config,
+    holders_of,
     load_config,
     measure_cases,
     parse_threshold,
     read_baseline,
     write_baseline,
 )
-from membench.cli.checked import print_result
+from membench.cli.checked import write_result
 from membench.cli.options import Json
-from membench.cli.output import err, note, out
+from membench.cli.output import err, note
 from membench.device import Device, resolve
 from membench.errors import MembenchError, UsageError
 from membench.probe import Prober
@@ -96,10 +99,14 @@ def check(
     before = _baseline(wanted, update)
     devices = _devices(wanted)
     try:
-        measured = _measure(wanted.cases, devices, _jobs(jobs, devices.values()))
+        measure = functools.partial(_measure, devices=devices, jobs=_jobs(jobs, devices.values()))
+        found = measure(wanted.cases, attributed=update)
+        measured = {name: each.measurement for name, each in found.items()}
         result = wanted.compare(measured, before, allow_environment_change or update)
-        _write(result, form, output)
-        return _update(wanted, before, measured) if update else result.exit_code
+        if before is not None:
+            result = _explained(result, before, found if update else measure(_grown(wanted, result), attributed=True))
+        write_result(result, form, output)
+        return _update(wanted, before, found) if update else result.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
     except MembenchError as error:
@@ -180,7 +187,19 @@ def _jobs(asked: int | None, devices: Iterable[Device]) -> int:
     return asked or len(os.sched_getaffinity(0))
 
 
-def _measure(cases: Sequence[Case], devices: Mapping[str, Device], jobs: int) -> dict[str, Measurement]:
+def _grown(wanted: _Wanted, result: CheckResult) -> list[Case]:
+    """The cases of which it is to be told who holds more: those that take more, or ran out of memory over it."""
+    grown = {outcome.name for outcome in result.outcomes if outcome.status in ("limit", "regressed") and outcome.grew}
+    return [case for case in wanted.cases if case.name in grown]
+
+
+def _explained(result: CheckResult, before: Baseline, found: Mapping[str, Measured]) -> CheckResult:
+    return explained(result, before, {name: each.peak for name, each in found.items()})
+
+
+def _measure(
+    cases: Sequence[Case], *, devices: Mapping[str, Device], jobs: int, attributed: bool
+) -> dict[str, Measured]:
     # The device's full name goes into the records: a prefix of it may stand in the configuration.
     named = [
         msgspec.structs.replace(case, probe=msgspec.structs.replace(case.probe, device=devices[case.name].info.name))
@@ -189,44 +208,21 @@ def _measure(cases: Sequence[Case], devices: Mapping[str, Device], jobs: int) ->
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = err()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("measuring", total=len(cases))
-        return measure_cases(named, devices, Prober, jobs=jobs, on_done=lambda *_: progress.advance(task))
+        task = progress.add_task("looking who holds the peak" if attributed else "measuring", total=len(cases))
+        advance = functools.partial(progress.advance, task)
+        return measure_cases(named, devices, Prober, attributed=attributed, jobs=jobs, on_done=lambda case: advance())
 
 
-def _update(wanted: _Wanted, before: Baseline | None, measured: Mapping[str, Measurement]) -> int:
+def _update(wanted: _Wanted, before: Baseline | None, found: Mapping[str, Measured]) -> int:
     """Write the baseline unless a case failed; the exit code of a check against it."""
-    path = wanted.plan.baseline
+    path, measured = wanted.plan.baseline, {name: each.measurement for name, each in found.items()}
     if not all(measurement.fits for measurement in measured.values()):
         note(f"{path} is left as it was, because not every case could be measured")
         return wanted.compare(measured, before, True).exit_code
-    after = baseline_of(measured, before if wanted.partial else None)
+    holders = {name: holders_of(each.peak) for name, each in found.items() if each.peak is not None}
+    for name in measured.keys() - holders.keys():
+        note(f"case {name!r} could not be recorded; a growth of it will not be explained")
+    after = baseline_of(measured, before if wanted.partial else None, holders)
     write_baseline(path, after)
     note(f"{path} is written; commit it")
     return wanted.compare(measured, after, True).exit_code
-
-
-def _write(result: CheckResult, form: Format | None, output: Path | None) -> None:
-    if form is None or output is not None:
-        print_result(out(), result)
-    if form is not None and output is None:
-        typer.echo(FORMATS[form](result), nl=False)
-    if form is not None and output is not None:
-        _write_file(output, FORMATS[form](result))
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        with _explained(summary), Path(summary).open("a", encoding="utf-8") as file:
-            file.write(FORMATS["markdown"](result))
-
-
-def _write_file(path: Path, text: str) -> None:
-    with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def _explained(path: object) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise NotCarriedOutError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error

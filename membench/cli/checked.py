@@ -1,15 +1,20 @@
 """The result of a check, for people."""
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
-from membench.check import CheckResult, Outcome
+from membench.check import FORMATS, CheckResult, Format, Outcome
 from membench.check.formats.words import change, explanation, headline
 from membench.check.result import MARKS, Status
 from membench.check.text import printable
-from membench.cli.output import plain_table
+from membench.cli.output import out, plain_table
+from membench.errors import MembenchError
 from membench.units import format_bytes
 
 STYLES: dict[Status, str] = {
@@ -53,3 +58,31 @@ def _paragraph(outcome: Outcome) -> Iterator[Text]:
     first, *others = map(printable, explanation(outcome))
     yield Text.assemble((f"{MARKS[outcome.status]} ", style), (printable(outcome.name), "bold"), f": {first}")
     yield from (Text(f"    {line}") for line in others)
+
+
+def write_result(result: CheckResult, form: Format | None, output: Path | None) -> None:
+    """Show the table, or the format on standard output or in a file; in GitHub Actions the job's summary gets it too.
+
+    Raises:
+        MembenchError: a file cannot be written.
+    """
+    if form is None or output is not None:
+        print_result(out(), result)
+    if form is not None and output is None:
+        typer.echo(FORMATS[form](result), nl=False)
+    if form is not None and output is not None:
+        with _writable(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(FORMATS[form](result), encoding="utf-8")
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        with _writable(summary), Path(summary).open("a", encoding="utf-8") as file:
+            file.write(FORMATS["markdown"](result))
+
+
+@contextmanager
+def _writable(path: object) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MembenchError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error

@@ -1,10 +1,11 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
-from running import Run
+from running import FakeProber, Run
 
-from membench.cli import check as command
+from membench.profile import Holder, Moment, Peak, Profile
 from membench.result import Measurement
 from membench.spec import ProbeSpec
 
@@ -22,11 +23,33 @@ strategy = "plain"
 """
 
 
+def attribute(spec: ProbeSpec, prober: FakeProber) -> Profile:
+    """A made-up profile: one module holds all."""
+    size = prober(spec).peak_allocated_bytes
+    at = Moment(event=1, phase="backward", step=1, module="a.b", op="op", line="net.py:3 (forward)")
+    peak = Peak(
+        allocated_bytes=size,
+        reserved_bytes=size,
+        requested_bytes=size,
+        phase=at.phase,
+        module=at.module,
+        at=at,
+        categories={"activation": size},
+        kinds=(),
+        modules={"a.b": size},
+        holders=(Holder(category="activation", module="a.b", line=at.line, bytes=size, count=1),),
+        largest=(),
+        segments=(),
+    )
+    return Profile(measurement=None, peak=peak, phases={})
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probes: list[ProbeSpec]) -> Path:
     """A project with two cases and a baseline of them; measured by the made-up prober."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    monkeypatch.setattr("membench.check.run.attribute", attribute)
     (tmp_path / "membench.toml").write_text(CASES)
     return tmp_path
 
@@ -64,6 +87,8 @@ def test_a_regression_is_exit_code_1_until_it_is_accepted_or_gone(project: Path,
     assert "✗ one" in ended.out
     assert "+700.0 %" in ended.out
     assert "the case differs from the baseline's: volume 64x64x64 → default" in ended.out
+    assert "    category activation +7.00 GiB, +700.0 %" in ended.out
+    assert "    module a.b +7.00 GiB, +700.0 % (net.py:3 in forward)" in ended.out
     assert "2 regressed, against membench-baseline.json" in ended.out
     change(project, 'volume = "128"', 'volume = "64"')
     assert cli("check").code == 0
@@ -162,8 +187,10 @@ def test_a_machine_that_cannot_measure_is_not_a_regression(
 
 
 def test_ctrl_c(project: Path, baseline: Path, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = sys.modules["membench.cli.check"]
+
     def interrupted(*_: object, **__: object) -> dict[str, Measurement]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "measure_cases", interrupted)
+    monkeypatch.setattr(check, "measure_cases", interrupted)
     assert cli("check").code == 130

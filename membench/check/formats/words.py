@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from membench.check.compare import change_words
 from membench.check.result import WORDS, CheckResult, Growth, Outcome
+from membench.units import format_bytes
 
 
 def headline(result: CheckResult) -> str:
@@ -33,6 +34,10 @@ def explanation(outcome: Outcome) -> Iterator[str]:
 
 def growth_words(growth: Growth) -> str:
     """``module encoder.1 +64.00 MiB, +3.1 % (model.py:31 in forward)``."""
-    at = growth.source
+    at, before = growth.source, growth.baseline
+    if before is None:
+        change = f"{format_bytes(growth.current)}, before less than 0.1 % of the peak"
+    else:
+        change = change_words(before, growth.current)
     where = f" ({at.file}:{at.line}{f' in {at.function}' if at.function else ''})" if at else ""
-    return f"{growth.kind} {growth.name} {change_words(growth.baseline, growth.current)}{where}"
+    return f"{growth.kind} {growth.name} {change}{where}"

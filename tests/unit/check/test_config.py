@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from membench.check import find_config, load_config
+from membench.check.baseline import settings_of
 from membench.errors import UsageError
-from membench.spec import NetworkSpec, ProbeSpec
+from membench.spec import ModelSpec, NetworkSpec, ProbeSpec
 
 WHOLE = """
 baseline = "b.json"
@@ -44,6 +45,50 @@ def test_a_whole_configuration(tmp_path: Path) -> None:
     assert [str(threshold) for threshold in large.fail_on or ()] == ["reserved:64MiB"]
 
 
+def test_a_model_of_the_users_own(tmp_path: Path) -> None:
+    (tmp_path / "membench.toml").write_text(
+        """
+        [defaults]
+        device = "t4-16gb"
+        stages = 3
+        strategy = "reversible-sliced"
+
+        [[case]]
+        name = "mine"
+        model = "package.module:factory"
+        arguments = { in_channels = 4 }
+        input = "{batch}x4x{side}x{side}"
+        values = { side = 64 }
+        batch = 2
+
+        [[case]]
+        name = "whole step"
+        step = "package.module:step"
+        """
+    )
+    mine, step = load_config(tmp_path / "membench.toml").cases
+    assert mine.probe == ProbeSpec(
+        network=ModelSpec(
+            factory="package.module:factory",
+            arguments={"in_channels": 4},
+            inputs=("{batch}x4x{side}x{side}",),
+            values={"side": 64},
+        ),
+        batch=2,
+        strategy="plain",
+        device="t4-16gb",
+    )
+    assert settings_of(mine.probe) == {
+        "model": "package.module:factory",
+        "arguments": {"in_channels": 4},
+        "input": ["{batch}x4x{side}x{side}"],
+        "values": {"side": 64},
+        "batch": 2,
+        "strategy": "plain",
+    }
+    assert step.probe.network == ModelSpec(step="package.module:step")
+
+
 def test_pyproject_is_read_where_there_is_no_file_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n')
     with pytest.raises(UsageError, match=r"there is no membench\.toml here"):
@@ -71,6 +116,11 @@ def test_pyproject_is_read_where_there_is_no_file_of_its_own(tmp_path: Path) -> 
         ("[[case]]\nname = 'x'\nlimit = 11", "case 'x': limit: expected `str | null`"),
         ("[[case]]\nname = 'x'\nfail_on = ['speed:1%']", "case 'x': fail_on: 'speed:1%' is not a threshold"),
         ("[[case]]\nname = 'x'\nstrategy = 'auto'", "case 'x': strategy: auto is chosen by measuring"),
+        ("[[case]]\nname = 'x'\nmodel = 'a:b'", "case 'x': say what a:b is given"),
+        ("[[case]]\nname = 'x'\nmodel = 'a:b'\ninput = '1x2y'", "case 'x': '1x2y' is not a shape"),
+        ("[[case]]\nname = 'x'\nmodel = 'a:b'\ninput = 3", "case 'x': input: expected `array`"),
+        ("[[case]]\nname = 'x'\nmodel = 'a:b'\ninput = '1x2'\nstages = 3", "case 'x': stages: there is no such key"),
+        ("[[case]]\nname = 'x'\ninput = '1x2'", "case 'x': input: there is no such key"),
         ("fail_on = ['peak']\n[[case]]\nname = 'x'", "'peak' is not a threshold"),
         ("colour = 'red'\n[[case]]\nname = 'x'", "colour"),
         ("[[case]]\nname =", "Invalid value (at "),
