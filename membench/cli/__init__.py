@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from membench import __version__
-from membench.cli import check, devices, doctor, measure, phantom, recommend, report, search, sweep
+from membench.cli import check, devices, doctor, measure, phantom, plan_nnunet, recommend, report, search, sweep
 from membench.errors import MembenchError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ COMMANDS = (
     recommend.recommend,
     devices.devices,
     report.report,
+    plan_nnunet.plan_nnunet,
     check.check,
     doctor.doctor,
     phantom.phantom,

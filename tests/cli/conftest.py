@@ -35,7 +35,7 @@ def probes(monkeypatch: pytest.MonkeyPatch) -> list[ProbeSpec]:
     """Puts the made-up prober in place; what it is asked is recorded here."""
     asked: list[ProbeSpec] = []
     monkeypatch.setattr(FakeProber, "asked", asked, raising=False)
-    for module in ("measure", "search", "sweep", "recommend", "doctor", "check"):
+    for module in ("measure", "search", "sweep", "recommend", "doctor", "check", "plan_nnunet"):
         monkeypatch.setattr(sys.modules[f"membench.cli.{module}"], "Prober", FakeProber)
     return asked
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from math import prod
 from typing import NamedTuple, Self
 
 from membench.device import Device
@@ -27,7 +28,7 @@ def command(*arguments: str) -> list[str]:
 
 def _width(spec: ProbeSpec) -> int:
     network = spec.network
-    return network.base_channels * network.blocks if isinstance(network, NetworkSpec) else network.values.get("n", 1)
+    return network.base_channels * network.blocks if isinstance(network, NetworkSpec) else prod(network.values.values())
 
 
 class FakeProber:
