@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from membench import __version__
-from membench.cli import check, devices, doctor, measure, phantom, plan_nnunet, recommend, report, search, sweep
+from membench.cli import (
+    check,
+    devices,
+    diff,
+    doctor,
+    measure,
+    phantom,
+    plan_nnunet,
+    profile,
+    recommend,
+    report,
+    search,
+    sweep,
+)
 from membench.errors import MembenchError
 
 app = typer.Typer(
@@ -22,6 +35,8 @@ COMMANDS = (
     measure.measure,
     search.search,
     recommend.recommend,
+    profile.profile,
+    diff.diff,
     devices.devices,
     report.report,
     plan_nnunet.plan_nnunet,

@@ -68,5 +68,5 @@ def plain_table(name: str, *numbers: str, title: str | None = None) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, title=title, title_justify="left", title_style="bold")
     table.add_column(name, no_wrap=True)
     for heading in numbers:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     return table

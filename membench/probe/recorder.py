@@ -54,6 +54,7 @@ class Recorder(TorchDispatchMode):
         # The line of the operation that a node of the graph differentiates, by thread and the node's number there.
         self._lines: dict[tuple[int, int], str] = {}
         self._undo = contextlib.ExitStack()
+        self._snapshot: dict[str, Any] = {"device_traces": []}
 
     def __enter__(self) -> "Recorder":
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
@@ -74,10 +75,17 @@ class Recorder(TorchDispatchMode):
         super().__exit__(*error)  # type: ignore[no-untyped-call]
         self._undo.close()
 
+    def take(self) -> None:
+        """Take PyTorch's snapshot of all that was recorded so far."""
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            self._snapshot = torch.cuda.memory._snapshot()
+            for trace in self._snapshot["device_traces"]:
+                for event in trace:
+                    _strip(event.get("frames", []))
+
     def save(self, file: Path, measurement: Measurement) -> None:
-        """Write PyTorch's snapshot of all that was recorded to a file, with a `Recording` in it."""
-        content = torch.cuda.memory._snapshot()
-        tags = {event["user_metadata"] for trace in content["device_traces"] for event in trace}
+        """Write the snapshot to a file, with a `Recording` in it."""
+        tags = {event["user_metadata"] for trace in self._snapshot["device_traces"] for event in trace}
         numbers = {number for number in map(op_number, tags) if number is not None}
         recording = Recording(
             measurement=measurement,
@@ -85,7 +93,7 @@ class Recorder(TorchDispatchMode):
             marks=tuple(self._marks),
             measured_from=self._measured_from,
         )
-        content["membench"] = msgspec.json.encode(recording).decode()
+        content = {**self._snapshot, "membench": msgspec.json.encode(recording).decode()}
         file.write_bytes(pickle.dumps(content, protocol=4))
 
     def __torch_dispatch__(
@@ -158,7 +166,6 @@ class Recorder(TorchDispatchMode):
         if not self._modules.within and torch._C._current_autograd_node() is None:
             if self._stepped:
                 self._step, self._stepped = self._step + 1, False
-                self._modules.network_ran = False
             self._modules.meet(module)
             self._look(args)
         self._label(args, self._modules.top)
@@ -185,6 +192,7 @@ class Recorder(TorchDispatchMode):
 
     def _after_step(self, *_: Any) -> None:
         self._stepping, self._stepped = False, True
+        self._modules.network_ran = False
         self._look()
 
     def _peaks_were_reset(self) -> None:
@@ -208,6 +216,13 @@ class Recorder(TorchDispatchMode):
                         yield Known(value, "optimizer state", f"{key} of {name}", path)
 
 
+def _strip(frames: list[dict[str, Any]]) -> None:
+    """Take the recorder's own frames off a stack, which is innermost first, and those that led to them."""
+    if any(frame["filename"] == __file__ for frame in frames[:2]):
+        outside = (n for n, frame in enumerate(frames) if not frame["filename"].endswith(_OURS))
+        del frames[: next(outside, len(frames))]
+
+
 def _keep_history() -> None:
     torch.cuda.memory._record_memory_history("all", context="alloc", stacks="python")
 
@@ -216,6 +231,8 @@ def _tag_events(text: str) -> None:
     torch._C._cuda_setMemoryMetadata(text)
 
 
+# The frames from an operation to the recorder: its call from there, and what PyTorch wraps dispatch modes in.
+_OURS = (__file__, "/torch/_ops.py", "/torch/_dynamo/eval_frame.py", "/torch/_compile.py")
 _NO_LABEL = _Label()
 _MAIN_THREAD = threading.main_thread().ident or 0
 

@@ -150,7 +150,7 @@ def _record(request: Request) -> Outcome:
 
     recorder = Recorder()
     with recorder:
-        measurement, log = step.measure(request.spec)
+        measurement, log = step.measure(request.spec, at_end=recorder.take)
     recorder.save(Path(request.snapshot), measurement)
     return Outcome(measurement=measurement, log=log)
 

@@ -1,6 +1,7 @@
 """Training steps of a network under a budget, in a process of their own; what the allocator counted meanwhile."""
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -15,17 +16,18 @@ from membench.result import Measurement, Status
 from membench.spec import ProbeSpec
 
 
-def measure(spec: ProbeSpec) -> tuple[Measurement, EmulatorLog]:
+def measure(spec: ProbeSpec, at_end: Callable[[], None] = lambda: None) -> tuple[Measurement, EmulatorLog]:
     """Run the probe in this process, whose CUDA is not yet initialised; what came of it, and the emulated device's log.
 
     Running out of memory is a result (``oom``), and so is any other failure (``error``); nothing is raised for either.
+    ``at_end`` is called when the steps have ended, one way or another, and the network is still there.
 
     Raises:
         UsageError: the networks refuse the request, for example because they do not know the strategy.
     """
     if spec.allocator:
         os.environ["PYTORCH_CUDA_ALLOC_CONF"] = spec.allocator
-    trained = _outcome(spec)
+    trained = _outcome(spec, at_end)
     log = read_log()
     if log.refused:
         message = f"the emulated device does not model {', '.join(log.refused)}"
@@ -47,7 +49,7 @@ class _Trained(NamedTuple):
     parameters: int
 
 
-def _outcome(spec: ProbeSpec) -> _Trained:
+def _outcome(spec: ProbeSpec, at_end: Callable[[], None]) -> _Trained:
     parameters = 0
     try:
         device = _prepare(spec)
@@ -67,6 +69,8 @@ def _outcome(spec: ProbeSpec) -> _Trained:
         if "unable to find an engine" in str(error) and _statistics().get("num_ooms", 0):
             return _Trained("oom", _one_line(error), parameters)
         return _Trained("error", f"{type(error).__name__}: {_one_line(error)}{users_line(error)}", parameters)
+    finally:
+        at_end()
     return _Trained("fits", "", parameters)
 
 

@@ -8,13 +8,26 @@ import msgspec
 from membench.errors import MembenchError
 from membench.probe import Prober
 from membench.profile.analysis import Analysis
-from membench.profile.records import Held, Holder, Kind, Moment, Peak, Profile, Refused
+from membench.profile.records import Held, Holder, Kind, Moment, Peak, Profile, Refused, Remedy
 from membench.result import Measurement
 from membench.snapshot import read_snapshot
 from membench.spec import ProbeSpec
 from membench.units import format_bytes
 
-__all__ = ["Analysis", "Held", "Holder", "Kind", "Moment", "Peak", "Profile", "Refused", "attribute", "record"]
+__all__ = [
+    "Analysis",
+    "Held",
+    "Holder",
+    "Kind",
+    "Moment",
+    "Peak",
+    "Profile",
+    "Refused",
+    "Remedy",
+    "attribute",
+    "compared",
+    "record",
+]
 
 
 def attribute(spec: ProbeSpec, prober: Prober) -> Profile:

@@ -1,12 +1,13 @@
 """Find the peak of a recorded history, and say who holds it."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from membench.errors import MembenchError
-from membench.probe.recording import Recording
+from membench.probe.recording import Category, Recording
 from membench.profile.attribution import Attribution
 from membench.profile.records import CATEGORIES, Block, Held, Holder, Kind, Peak, Profile, Refused, SegmentMap
 from membench.profile.replay import Allocation, Stretch, replay
@@ -28,12 +29,13 @@ class Analysis:
 
     @property
     def step(self) -> range:
-        """The events of the step that has the peak; all, where steps are not known."""
+        """The events of the step that has the peak, to its last operation's; all, where steps are not known."""
         if self.recording is None:
             return range(len(self.history.events))
         steps, wanted = self.attribution.steps, self.attribution.steps[self.peak_event]
         measured = [index for index in range(self._first(), len(steps)) if steps[index] == wanted]
-        return range(measured[0], measured[-1] + 1)
+        last = max(index for index in measured if self.attribution.of_operation(index))
+        return range(measured[0], max(last, self.peak_event) + 1)
 
     def held(self, event: int) -> list[Held]:
         """All that is in use right after an event."""
@@ -158,7 +160,7 @@ def _grouped(rows: Iterable[tuple[str | int, ...]]) -> tuple[Counter[tuple[str, 
 
 
 def _segments(stretches: Sequence[Stretch], alive: Sequence[Allocation], held: Sequence[Held]) -> Iterable[SegmentMap]:
-    """All in order of address; mapped pieces that touch are drawn as the one that they are, if segments do not tell."""
+    """All in order of address."""
     blocks = list(zip(alive, held, strict=True))
     for stretch in stretches:
         end = stretch.address + stretch.size
@@ -168,18 +170,22 @@ def _segments(stretches: Sequence[Stretch], alive: Sequence[Allocation], held: S
             for a, each in blocks
             if a.address < end and stretch.address < a.address + a.size
         ]
-        pieces: list[Block] = []
-        at = stretch.address
-        for start, stop, category in inside:
-            if start > at:
-                pieces.append(Block(at - stretch.address, start - at, None))
-            pieces.append(Block(start - stretch.address, stop - start, category))
-            at = stop
-        if at < end:
-            pieces.append(Block(at - stretch.address, end - at, None))
         yield SegmentMap(
             address=stretch.address,
             bytes=stretch.size,
             allocated_bytes=sum(stop - start for start, stop, _ in inside),
-            blocks=tuple(pieces),
+            blocks=tuple(_pieces(stretch, inside)),
         )
+
+
+def _pieces(stretch: Stretch, inside: Sequence[tuple[int, int, Category]]) -> Iterable[Block]:
+    """The segment without gaps; neighbours of one category as one."""
+    at, parts = stretch.address, list[tuple[int, int, Category | None]]()
+    for start, stop, category in inside:
+        parts += [(at, start, None), (start, stop, category)]
+        at = stop
+    parts.append((at, stretch.address + stretch.size, None))
+    some = (part for part in parts if part[1] > part[0])
+    for category, group in itertools.groupby(some, key=lambda part: part[2]):
+        run = list(group)
+        yield Block(run[0][0] - stretch.address, run[-1][1] - run[0][0], category)

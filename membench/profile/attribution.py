@@ -21,9 +21,16 @@ class Attribution:
         self._ops: Mapping[int, Op] = recording.ops if recording else {}
         self._marks = _marked(history, recording.marks if recording else ())
         self.steps = self._follow_steps()
+        self._known: dict[int, Held] = {}
 
     def held(self, allocation: Allocation) -> Held:
         """What a block is, and whose."""
+        known = self._known.get(allocation.number)
+        if known is None:
+            known = self._known[allocation.number] = self._find(allocation)
+        return known
+
+    def _find(self, allocation: Allocation) -> Held:
         event = self._event(allocation.born)
         op, tagged = self._op(event), read_tag(event.user_metadata)
         output = next((found for found in op.outputs if found.address == allocation.address), None) if op else None
@@ -61,6 +68,10 @@ class Attribution:
 
     def phase(self, index: int) -> Phase | None:
         return read_tag(self._event(index).user_metadata).phase
+
+    def of_operation(self, index: int) -> bool:
+        """Whether an event happened within an operation."""
+        return self._op(self._event(index)) is not None
 
     def _by_op(
         self, allocation: Allocation, event: Event, op: Op | None, output: Output | None

@@ -76,7 +76,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True):
-    """A piece of a segment, in bytes from its start. ``category`` None: nobody uses it."""
+    """Neighbouring blocks of one category, in bytes from their segment's start. ``category`` None: nobody uses them."""
 
     offset: int
     bytes: int
@@ -116,16 +116,34 @@ class Peak(msgspec.Struct, frozen=True, kw_only=True):
         return self.reserved_bytes - self.allocated_bytes
 
 
+class Remedy(msgspec.Struct, frozen=True, kw_only=True):
+    """A setting, in the words of the command line, the holder that it is against, and what it was measured to save.
+
+    What is saved is in bytes of the peak allocated and of the peak reserved, negative where it made things worse, and
+    None where the probe with it did not end its steps. ``same_training`` tells whether it computes the same, up to
+    rounding.
+    """
+
+    setting: str
+    against: str
+    same_training: bool
+    measurement: Measurement
+    saved_allocated_bytes: int | None
+    saved_reserved_bytes: int | None
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Who holds the peak of a recorded probe; of a snapshot from elsewhere, where ``measurement`` is None.
 
     ``exact``: the history is whole, and the peak is the allocator's own to the byte. ``notes`` are sentences that a
-    reader must know. ``phases`` is the most that was allocated in each phase of the peak's step.
+    reader must know. ``phases`` is the most that was allocated in each phase of the peak's step. ``remedies`` are empty
+    where none were tried.
     """
 
     measurement: Measurement | None
     peak: Peak
     phases: dict[str, int]
     refused: Refused | None = None
+    remedies: tuple[Remedy, ...] = ()
     exact: bool = True
     notes: tuple[str, ...] = ()

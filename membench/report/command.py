@@ -14,7 +14,16 @@ def measure_command(spec: ProbeSpec) -> str:
 
     What identifies a probe for a reader is always written; other options only where they are not at their default.
     """
-    words = ["membench", "measure"]
+    return _command("measure", spec)
+
+
+def profile_command(spec: ProbeSpec) -> str:
+    """The ``membench profile`` command that records exactly this probe."""
+    return _command("profile", spec)
+
+
+def _command(command: str, spec: ProbeSpec) -> str:
+    words = ["membench", command]
     for name in _ALWAYS:
         if getattr(spec, name) is not None and (name != "volume" or name in spec.network.axes):
             words += _option(name, getattr(spec, name))

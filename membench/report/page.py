@@ -39,7 +39,7 @@ def page_html(
     """The whole page. ``drawings`` holds the SVG of each figure by its name."""
     probes = distinct_probes(rows, result)
     titles = {shown.key: f"{shown.variant}, {words.describe(shown.point)}" for shown in probes}
-    template = _environment().get_template("index.html.j2")
+    template = environment().get_template("index.html.j2")
     return template.render(
         plan=result.plan,
         provenance=result.provenance,
@@ -92,17 +92,18 @@ def _verdict(claim: Claim, planned: PlannedClaim, rows: Sequence[Row]) -> Verdic
     return Verdict(claim=claim, ratio=ratio, reference=reference, candidate=candidate)
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """The templates, with all text escaped."""
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("membench.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"words": words, "summary": summary_row, "key": _key}
-    environment.filters |= {"short": words.short_bytes, "bytes": format_bytes, "command": _command}
-    return environment
+    made.globals |= {"words": words, "summary": summary_row, "key": _key}
+    made.filters |= {"short": words.short_bytes, "bytes": format_bytes, "command": _command}
+    return made
 
 
 def _command(point: Point) -> str:

@@ -19,7 +19,7 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
   showTheme();
   document.getElementById("print").addEventListener("click", () => print());
-  addEventListener("beforeprint", () => document.querySelectorAll("main details").forEach((one) => { one.open = true; }));
+  addEventListener("beforeprint", () => document.querySelectorAll("main section > details").forEach((one) => { one.open = true; }));
 
   // Dialogs: each has an address (#probe-…, #search-…), so a link to one number can be sent to somebody.
   const dialogAt = (hash) => {
@@ -75,7 +75,7 @@
 
   // Filter of the probes: every word must occur in the row.
   const filter = document.getElementById("filter");
-  filter.addEventListener("input", () => {
+  filter?.addEventListener("input", () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const rows = [...document.querySelectorAll("#probes tbody tr")];
     rows.forEach((row) => { row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word)); });

@@ -1,17 +1,15 @@
 """Recorded probes, each once for all tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from recorded_probes import Record, Snapshot
 
 from membench.device import resolve
 from membench.probe import Prober
 from membench.profile import Analysis, record
-from membench.spec import NetworkSpec, ProbeSpec
-
-Record = Callable[[ProbeSpec], Analysis]
-SMALL = ProbeSpec(network=NetworkSpec(base_channels=16, stages=3, blocks=1), volume=(32, 32, 32), strategy="plain")
+from membench.spec import ProbeSpec
 
 
 @pytest.fixture(scope="session")
@@ -21,17 +19,20 @@ def prober() -> Iterator[Prober]:
 
 
 @pytest.fixture(scope="session")
-def recorded(prober: Prober, tmp_path_factory: pytest.TempPathFactory) -> Record:
-    """Records a probe; the snapshot is a file of its name in a folder of this session."""
+def snapshot(prober: Prober, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """Records a probe; the file of its snapshot."""
     folder, known = tmp_path_factory.mktemp("snapshots"), dict[str, Analysis]()
 
-    def run(spec: ProbeSpec) -> Analysis:
+    def run(spec: ProbeSpec) -> tuple[Analysis, Path]:
+        file = folder / f"{spec.key()}.pickle"
         if spec.key() not in known:
-            known[spec.key()] = record(spec, prober, snapshot_of(spec, folder))
-        return known[spec.key()]
+            known[spec.key()] = record(spec, prober, file)
+        return known[spec.key()], file
 
     return run
 
 
-def snapshot_of(spec: ProbeSpec, folder: Path) -> Path:
-    return folder / f"{spec.key()}.pickle"
+@pytest.fixture(scope="session")
+def recorded(snapshot: Snapshot) -> Record:
+    """Records a probe and analyses it."""
+    return lambda spec: snapshot(spec)[0]

@@ -4,7 +4,7 @@ from collections import Counter
 
 import msgspec
 import pytest
-from conftest import SMALL, Record
+from recorded_probes import SMALL, Record
 
 from membench.probe import Prober
 from membench.profile import attribute
