@@ -1,9 +1,12 @@
 """In the process that runs one marked test: measure its call, judge it, and leave the reports in a file."""
 
 import json
+import os
 import sys
 from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -13,8 +16,11 @@ from membench.check.result import EXIT_CODES
 from membench.probe.log import read_log
 from membench.pytest_plugin.baseline import judged
 from membench.pytest_plugin.marked import TestMemory, read_mark
-from membench.pytest_plugin.names import DEVICE, PROPERTY, REPORTS
+from membench.pytest_plugin.names import DEVICE, PROPERTY, RECORD, REPORTS, SNAPSHOT
 from membench.result import DeviceInfo
+
+if TYPE_CHECKING:
+    from membench.probe.recorder import Recorder
 
 _READS = "The emulated device computes nothing: this test read {} values from it, which are zeros."
 
@@ -61,9 +67,22 @@ class Child:
 
     def __init__(self, config: pytest.Config, folder: str) -> None:
         self._config = config
-        self._reports = Path(folder) / REPORTS
-        self._device = msgspec.json.decode((Path(folder) / DEVICE).read_bytes(), type=DeviceInfo)
+        self._folder = Path(folder)
+        self._reports = self._folder / REPORTS
+        self._recorder: Recorder | None = None
+        self._recording = ExitStack()
+        self._device = msgspec.json.decode((self._folder / DEVICE).read_bytes(), type=DeviceInfo)
         self.memory = CudaMemory(int(self._device.name.partition(":")[2] or 0))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
+        if RECORD in os.environ:
+            from membench.probe.recorder import Recorder
+
+            self._recorder = Recorder()
+            self._recording.enter_context(self._recorder)
+        with self._recording:
+            return (yield)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -75,6 +94,9 @@ class Child:
                 item.add_report_section("call", "membench", _READS.format(reads))
             raise
         memory = self._judged(item)
+        if self._recorder is not None:
+            self._recording.close()
+            self._recorder.save(self._folder / SNAPSHOT, memory.measurement)
         item.user_properties.append((PROPERTY, msgspec.json.encode(memory).decode()))
         if memory.status in EXIT_CODES:
             pytest.fail("\n".join(memory.reasons), pytrace=False)

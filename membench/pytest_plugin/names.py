@@ -10,6 +10,6 @@ BASELINE_OPTIONS = ("membench_baseline", "membench_update")
 FOLDER = "MEMBENCH_PYTEST_CHILD"
 # Set there too when the test is run again to find out who holds the peak.
 RECORD = "MEMBENCH_PYTEST_RECORD"
-DEVICE, REPORTS, PROFILE = "device.json", "reports.jsonl", "profile.json"
+DEVICE, REPORTS, SNAPSHOT = "device.json", "reports.jsonl", "snapshot.pickle"
 # The report's property with the measurement of the test, as JSON.
 PROPERTY = "membench"

@@ -19,7 +19,7 @@ import pytest
 from membench.device import Device
 from membench.errors import MembenchError
 from membench.pytest_plugin.marked import Marked, memory_of, read_mark
-from membench.pytest_plugin.names import DEVICE, FOLDER, PROFILE, RECORD, REPORTS
+from membench.pytest_plugin.names import DEVICE, FOLDER, RECORD, REPORTS, SNAPSHOT
 from membench.pytest_plugin.words import peak_table
 
 _TAIL = 8000  # characters of what a process printed that are shown when it died
@@ -140,9 +140,12 @@ def _explain(item: pytest.Item, marked: Marked, device: Device, report: pytest.T
     """Run the test again, recorded, and add to its report who held the peak: recording is not free of cost."""
     with tempfile.TemporaryDirectory(prefix="membench-") as folder:
         _child(item, marked, device, folder, {RECORD: "1"})
-        table = peak_table(Path(folder) / PROFILE)
+        try:
+            table = peak_table(Path(folder) / SNAPSHOT)
+        except MembenchError as error:
+            table = f"not known: {error}"
     add = getattr(report.longrepr, "addsection", None)
-    if table and add is not None:
+    if add is not None:
         add("GPU memory at the peak", table)
 
 

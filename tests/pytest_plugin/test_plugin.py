@@ -146,7 +146,15 @@ def test_limit_baseline_and_a_regression(pytester: pytest.Pytester) -> None:
     file.write_text(WITH_A_GPU.replace("SIZE", "40"))
     grown = pytester.runpytest_subprocess("--membench-baseline=b.json")
     grown.assert_outcomes(failed=1)
-    grown.stdout.fnmatch_lines(["peak allocated 96.00 MiB → 104.00 MiB (+8.00 MiB, +8.3 %); allowed: peak:0%"])
+    grown.stdout.fnmatch_lines(
+        [
+            "peak allocated 96.00 MiB → 104.00 MiB (+8.00 MiB, +8.3 %); allowed: peak:0%",
+            "*GPU memory at the peak*",
+            "104.00 MiB allocated, 104.00 MiB reserved*",
+            "*64.00 MiB  *test_limit_baseline_and_a_regression.py:7 (held)",
+            "*40.00 MiB  *test_limit_baseline_and_a_regression.py:13 (test_fits)",
+        ]
+    )
     file.write_text(WITH_A_GPU.replace("SIZE", "160"))
     above = pytester.runpytest_subprocess("--junitxml=j.xml")
     above.stdout.fnmatch_lines(["peak reserved 224.00 MiB exceeds the limit of 200.00 MiB by 24.00 MiB"])
