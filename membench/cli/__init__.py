@@ -19,6 +19,7 @@ from membench.cli import (
     report,
     search,
     sweep,
+    validate,
 )
 from membench.errors import MembenchError
 
@@ -41,6 +42,7 @@ COMMANDS = (
     report.report,
     plan_nnunet.plan_nnunet,
     check.check,
+    validate.validate,
     doctor.doctor,
     phantom.phantom,
 )
