@@ -3,7 +3,9 @@
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks.debugging_hooks import noop_hook
 from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from workloads import workload
@@ -24,6 +26,15 @@ def layers() -> nn.Sequential:
 def alone() -> None:
     """No group, for comparison: 8 × Linear(2048, 2048), Adam."""
     train(layers(), image(64, 2048), optimizer=torch.optim.Adam)
+
+
+@workload()
+def data_parallel() -> None:
+    """DistributedDataParallel, one rank of 8."""
+    join()
+    network = DistributedDataParallel(layers())
+    network.register_comm_hook(None, noop_hook)  # the fake group's all-reduce gives no result
+    train(network, image(64, 2048), optimizer=torch.optim.Adam)
 
 
 @workload()

@@ -6,8 +6,12 @@
 #include "emulator.h"
 
 static _Atomic(struct call *) calls;
+static atomic_ulong computations;
+
+unsigned long computations_made(void) { return atomic_load(&computations); }
 
 void call_made(struct call *call) {
+    if (call->answer == NOTHING) atomic_fetch_add(&computations, 1);
     atomic_fetch_add_explicit(&call->count, 1, memory_order_relaxed);
     if (atomic_exchange_explicit(&call->listed, true, memory_order_acq_rel)) return;
     call->next = atomic_load(&calls);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "emulator.h"
+#include "cudnn.h"
 
 enum {
     TYPE_HANDLE = 0,
@@ -53,19 +53,12 @@ __attribute__((constructor)) static void open_early(void) {
     if (getenv("MEMBENCH_CUDNN")) pthread_once(&opened, open_library);
 }
 
-static void *real(const char *name) {
+void *cudnn_function(const char *name) {
     pthread_once(&opened, open_library);
     void *symbol = dlsym(library, name);
     if (!symbol) fail(name, "the library does not have it");
     return symbol;
 }
-
-/* Calls the library's function of the same name. */
-#define FORWARD(type, parameters, arguments)                                                                           \
-    static type(*function) parameters;                                                                                 \
-    ANSWER(LIBRARY);                                                                                                   \
-    if (!function) function = (type(*) parameters)real(__func__);                                                      \
-    return function arguments
 
 /* ---- the described device ------------------------------------------------------------------------------------ */
 
@@ -88,17 +81,17 @@ static int device_json(char *text, size_t size) {
 }
 
 static void describe_device(void) {
-    cudnnStatus_t (*create)(int, void **) = (cudnnStatus_t(*)(int, void **))real("cudnnBackendCreateDescriptor");
+    cudnnStatus_t (*create)(int, void **) = (cudnnStatus_t(*)(int, void **))cudnn_function("cudnnBackendCreateDescriptor");
     cudnnStatus_t (*set)(void *, int, int, int64_t, const void *) =
-        (cudnnStatus_t(*)(void *, int, int, int64_t, const void *))real("cudnnBackendSetAttribute");
-    cudnnStatus_t (*finalize)(void *) = (cudnnStatus_t(*)(void *))real("cudnnBackendFinalize");
+        (cudnnStatus_t(*)(void *, int, int, int64_t, const void *))cudnn_function("cudnnBackendSetAttribute");
+    cudnnStatus_t (*finalize)(void *) = (cudnnStatus_t(*)(void *))cudnn_function("cudnnBackendFinalize");
     char json[2048];
     int length = device_json(json, sizeof json);
     if (length < 0 || (size_t)length >= sizeof json) fail("the description", "too long");
     if (create(DESCRIPTOR_DEVICE, &device_descriptor) ||
         set(device_descriptor, DEVICE_JSON, TYPE_CHAR, length + 1, json) || finalize(device_descriptor)) {
         char error[256] = "";
-        ((void (*)(char *, size_t))real("cudnnGetLastErrorString"))(error, sizeof error);
+        ((void (*)(char *, size_t))cudnn_function("cudnnGetLastErrorString"))(error, sizeof error);
         fail("the description", error);
     }
 }
@@ -107,13 +100,13 @@ static void describe_device(void) {
 
 static cudnnStatus_t create_descriptor(int type, void **descriptor) {
     static cudnnStatus_t (*create)(int, void **);
-    if (!create) create = (cudnnStatus_t(*)(int, void **))real("cudnnBackendCreateDescriptor");
+    if (!create) create = (cudnnStatus_t(*)(int, void **))cudnn_function("cudnnBackendCreateDescriptor");
     return create(type, descriptor);
 }
 
 static cudnnStatus_t set_attribute(void *descriptor, int attribute, int type, int64_t count, const void *elements) {
     static cudnnStatus_t (*set)(void *, int, int, int64_t, const void *);
-    if (!set) set = (cudnnStatus_t(*)(void *, int, int, int64_t, const void *))real("cudnnBackendSetAttribute");
+    if (!set) set = (cudnnStatus_t(*)(void *, int, int, int64_t, const void *))cudnn_function("cudnnBackendSetAttribute");
     return set(descriptor, attribute, type, count, elements);
 }
 
@@ -121,7 +114,7 @@ static cudnnStatus_t get_attribute(void *descriptor, int attribute, int type, in
                                    void *elements) {
     static cudnnStatus_t (*get)(void *, int, int, int64_t, int64_t *, void *);
     if (!get)
-        get = (cudnnStatus_t(*)(void *, int, int, int64_t, int64_t *, void *))real("cudnnBackendGetAttribute");
+        get = (cudnnStatus_t(*)(void *, int, int, int64_t, int64_t *, void *))cudnn_function("cudnnBackendGetAttribute");
     return get(descriptor, attribute, type, wanted, count, elements);
 }
 

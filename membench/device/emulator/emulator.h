@@ -29,6 +29,8 @@ struct call {
 };
 
 void call_made(struct call *call);
+/* How often something was called that may have changed what device memory holds. */
+unsigned long computations_made(void);
 
 /* Open every entry point with this. */
 #define ANSWER(how)                                                                                                    \
@@ -79,9 +81,28 @@ void host_release(void *block);
 bool host_is_pinned(const void *address);
 void host_clear(void *destination, uint64_t bytes);
 
+/* ---- streams.c ----------------------------------------------------------------------------------------------- */
+
+/* Whether it is one that was created, and not a default stream. */
+bool stream_keeps_state(cudaStream_t stream);
+/* What the stream is being captured into, or 0. */
+uint64_t stream_capture(cudaStream_t stream);
+void stream_set_capture(cudaStream_t stream, uint64_t capture);
+
+/* ---- graphs.c ------------------------------------------------------------------------------------------------ */
+
+bool capture_is_active(uint64_t capture);
+bool any_capture_is_active(void);
+
+/* ---- runtime.c ----------------------------------------------------------------------------------------------- */
+
+/* Keeps the error for cudaGetLastError, and returns it. */
+cudaError_t failed(cudaError_t error);
+
 /* ---- transfers.c --------------------------------------------------------------------------------------------- */
 
 void transfer(void *destination, const void *source, size_t bytes, enum copy_kind kind);
+void fill(void *destination, int value, size_t bytes);
 unsigned long device_to_host_reads(void);
 
 /* ---- kernels.c ----------------------------------------------------------------------------------------------- */

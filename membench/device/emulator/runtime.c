@@ -1,20 +1,19 @@
 /* The CUDA runtime: device, memory and copies. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "emulator.h"
 
 static _Thread_local cudaError_t last_error;
 
-static cudaError_t result(cudaError_t error) {
+cudaError_t failed(cudaError_t error) {
     if (error != cudaSuccess) last_error = error;
     return error;
 }
 
 static cudaError_t status(enum memory_status memory) {
     static const cudaError_t errors[] = {cudaSuccess, cudaErrorMemoryAllocation, cudaErrorInvalidValue};
-    return result(errors[memory]);
+    return failed(errors[memory]);
 }
 
 /* ---- device -------------------------------------------------------------------------------------------------- */
@@ -33,7 +32,7 @@ API cudaError_t cudaGetDevice(int *device) {
 
 API cudaError_t cudaSetDevice(int device) {
     ANSWER(EXACT);
-    return result(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+    return failed(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
 }
 
 API cudaError_t cudaDriverGetVersion(int *version) {
@@ -51,14 +50,14 @@ API cudaError_t cudaRuntimeGetVersion(int *version) {
 API cudaError_t cudaDeviceGetAttribute(int *value, int attribute, int device) {
     ANSWER(EXACT);
     int64_t answer = device == 0 ? device_attribute(attribute) : -1;
-    if (answer < 0) return result(cudaErrorInvalidValue);
+    if (answer < 0) return failed(cudaErrorInvalidValue);
     *value = (int)answer;
     return cudaSuccess;
 }
 
 API cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device) {
     ANSWER(EXACT);
-    if (device != 0) return result(cudaErrorInvalidDevice);
+    if (device != 0) return failed(cudaErrorInvalidDevice);
     const struct device *d = described_device();
     *properties = (struct cudaDeviceProp){
         .totalGlobalMem = d->total_bytes,
@@ -102,7 +101,7 @@ API cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int d
 
 API cudaError_t cudaDeviceGetPCIBusId(char *text, int size, int device) {
     ANSWER(EXACT);
-    if (device != 0) return result(cudaErrorInvalidDevice);
+    if (device != 0) return failed(cudaErrorInvalidDevice);
     snprintf(text, (size_t)size, "0000:01:00.0");
     return cudaSuccess;
 }
@@ -110,11 +109,6 @@ API cudaError_t cudaDeviceGetPCIBusId(char *text, int size, int device) {
 API cudaError_t cudaDeviceCanAccessPeer(int *possible, int device UNUSED, int peer UNUSED) {
     ANSWER(EXACT);
     *possible = 0;
-    return cudaSuccess;
-}
-
-API cudaError_t cudaDeviceSynchronize(void) {
-    ANSWER(EXACT);
     return cudaSuccess;
 }
 
@@ -139,28 +133,35 @@ API cudaError_t cudaPeekAtLastError(void) {
     return last_error;
 }
 
+static const struct {
+    cudaError_t error;
+    const char *name, *text;
+} errors[] = {
+    {cudaSuccess, "cudaSuccess", "no error"},
+    {cudaErrorInvalidValue, "cudaErrorInvalidValue", "invalid argument"},
+    {cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation", "out of memory"},
+    {cudaErrorInvalidDevice, "cudaErrorInvalidDevice", "invalid device ordinal"},
+    {cudaErrorIllegalState, "cudaErrorIllegalState", "the operation cannot be performed in the present state"},
+    {cudaErrorNotSupported, "cudaErrorNotSupported", "operation not supported by the emulated device"},
+    {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported",
+     "operation not permitted when stream is capturing"},
+    {cudaErrorStreamCaptureUnmatched, "cudaErrorStreamCaptureUnmatched", "capture was not initiated in this stream"},
+    {cudaErrorCapturedEvent, "cudaErrorCapturedEvent", "operation not permitted on an event last recorded in a capturing stream"},
+};
+enum { ERRORS = sizeof errors / sizeof *errors };
+
 API const char *cudaGetErrorName(cudaError_t error) {
     ANSWER(EXACT);
-    switch (error) {
-        case cudaSuccess: return "cudaSuccess";
-        case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
-        case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
-        case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
-        case cudaErrorNotSupported: return "cudaErrorNotSupported";
-        default: return "cudaErrorUnknown";
-    }
+    for (size_t i = 0; i < ERRORS; i++)
+        if (errors[i].error == error) return errors[i].name;
+    return "cudaErrorUnknown";
 }
 
 API const char *cudaGetErrorString(cudaError_t error) {
     ANSWER(EXACT);
-    switch (error) {
-        case cudaSuccess: return "no error";
-        case cudaErrorInvalidValue: return "invalid argument";
-        case cudaErrorMemoryAllocation: return "out of memory";
-        case cudaErrorInvalidDevice: return "invalid device ordinal";
-        case cudaErrorNotSupported: return "operation not supported by the emulated device";
-        default: return "unknown error";
-    }
+    for (size_t i = 0; i < ERRORS; i++)
+        if (errors[i].error == error) return errors[i].text;
+    return "unknown error";
 }
 
 /* ---- device memory ------------------------------------------------------------------------------------------- */
@@ -205,7 +206,7 @@ API cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *attribute
 API cudaError_t cudaHostAlloc(void **address, size_t bytes, unsigned flags UNUSED) {
     ANSWER(EXACT);
     *address = host_allocate(bytes);
-    return *address ? cudaSuccess : result(cudaErrorMemoryAllocation);
+    return *address ? cudaSuccess : failed(cudaErrorMemoryAllocation);
 }
 
 API cudaError_t cudaFreeHost(void *address) {
@@ -250,12 +251,12 @@ API cudaError_t cudaMemcpy2DAsync(void *destination, size_t destination_pitch, c
 
 API cudaError_t cudaMemset(void *address, int value, size_t bytes) {
     ANSWER(EXACT);
-    if (!memory_is_device_address((uint64_t)address)) memset(address, value, bytes);
+    fill(address, value, bytes);
     return cudaSuccess;
 }
 
 API cudaError_t cudaMemsetAsync(void *address, int value, size_t bytes, cudaStream_t stream UNUSED) {
     ANSWER(EXACT);
-    if (!memory_is_device_address((uint64_t)address)) memset(address, value, bytes);
+    fill(address, value, bytes);
     return cudaSuccess;
 }

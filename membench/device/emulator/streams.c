@@ -3,12 +3,30 @@
 
 #include "emulator.h"
 
-struct stream { int priority; };
-struct event { unsigned flags; };
+/* `capture` is what the stream, or the event's last record, was captured into; 0 if into none. */
+struct stream {
+    int priority;
+    _Atomic uint64_t capture;
+};
+struct event {
+    unsigned flags;
+    _Atomic uint64_t capture;
+};
+
+/* The default streams are 0, 1 and 2 by number, not by address. */
+bool stream_keeps_state(cudaStream_t stream) { return (uintptr_t)stream > 2; }
+
+uint64_t stream_capture(cudaStream_t stream) {
+    return stream_keeps_state(stream) && capture_is_active(stream->capture) ? stream->capture : 0;
+}
+
+void stream_set_capture(cudaStream_t stream, uint64_t capture) { stream->capture = capture; }
+
+/* ---- streams ------------------------------------------------------------------------------------------------- */
 
 static cudaError_t new_stream(cudaStream_t *stream, int priority) {
-    *stream = malloc(sizeof **stream);
-    if (!*stream) return cudaErrorMemoryAllocation;
+    *stream = calloc(1, sizeof **stream);
+    if (!*stream) return failed(cudaErrorMemoryAllocation);
     (*stream)->priority = priority;
     return cudaSuccess;
 }
@@ -30,56 +48,42 @@ API cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned flag
 
 API cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     ANSWER(EXACT);
-    free(stream);
+    if (stream_keeps_state(stream)) free(stream);
     return cudaSuccess;
 }
 
 API cudaError_t cudaStreamGetPriority(cudaStream_t stream, int *priority) {
     ANSWER(EXACT);
-    /* The default streams are 0, 1 and 2 by number, not by address. */
-    *priority = (uintptr_t)stream > 2 ? stream->priority : 0;
+    *priority = stream_keeps_state(stream) ? stream->priority : 0;
     return cudaSuccess;
 }
 
-API cudaError_t cudaStreamQuery(cudaStream_t stream UNUSED) {
-    ANSWER(EXACT);
-    return cudaSuccess;
+/* Nothing can be waited for that is only being recorded. */
+static cudaError_t wait_for(cudaStream_t stream) {
+    return stream_capture(stream) ? failed(cudaErrorStreamCaptureUnsupported) : cudaSuccess;
 }
 
-API cudaError_t cudaStreamSynchronize(cudaStream_t stream UNUSED) {
-    ANSWER(EXACT);
-    return cudaSuccess;
+API cudaError_t cudaStreamQuery(cudaStream_t stream) {
+    ANSWER(MODEL);
+    return wait_for(stream);
 }
 
-API cudaError_t cudaStreamWaitEvent(cudaStream_t stream UNUSED, cudaEvent_t event UNUSED, unsigned flags UNUSED) {
+API cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     ANSWER(EXACT);
-    return cudaSuccess;
+    return wait_for(stream);
 }
 
-API cudaError_t cudaStreamIsCapturing(cudaStream_t stream UNUSED, int *capturing) {
+API cudaError_t cudaDeviceSynchronize(void) {
     ANSWER(EXACT);
-    *capturing = 0;
-    return cudaSuccess;
+    return any_capture_is_active() ? failed(cudaErrorStreamCaptureUnsupported) : cudaSuccess;
 }
 
-API cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream UNUSED, int *capturing, unsigned long long *id,
-                                         void **graph, const void **dependencies, const void **edges, size_t *count) {
+/* A stream that waits for what is being captured becomes part of the capture. */
+API cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags UNUSED) {
     ANSWER(EXACT);
-    *capturing = 0;
-    if (id) *id = 0;
-    if (graph) *graph = NULL;
-    if (dependencies) *dependencies = NULL;
-    if (edges) *edges = NULL;
-    if (count) *count = 0;
-    return cudaSuccess;
-}
-
-API cudaError_t cudaThreadExchangeStreamCaptureMode(int *mode) {
-    ANSWER(EXACT);
-    static _Thread_local int current;
-    int previous = current;
-    current = *mode;
-    *mode = previous;
+    if (!capture_is_active(event->capture) || stream_capture(stream)) return cudaSuccess;
+    if (!stream_keeps_state(stream)) return failed(cudaErrorStreamCaptureUnsupported);
+    stream->capture = event->capture;
     return cudaSuccess;
 }
 
@@ -96,9 +100,11 @@ API cudaError_t cudaLaunchHostFunc(cudaStream_t stream UNUSED, void (*function)(
     return cudaSuccess;
 }
 
+/* ---- events -------------------------------------------------------------------------------------------------- */
+
 static cudaError_t new_event(cudaEvent_t *event, unsigned flags) {
-    *event = malloc(sizeof **event);
-    if (!*event) return cudaErrorMemoryAllocation;
+    *event = calloc(1, sizeof **event);
+    if (!*event) return failed(cudaErrorMemoryAllocation);
     (*event)->flags = flags;
     return cudaSuccess;
 }
@@ -119,24 +125,28 @@ API cudaError_t cudaEventDestroy(cudaEvent_t event) {
     return cudaSuccess;
 }
 
-API cudaError_t cudaEventRecord(cudaEvent_t event UNUSED, cudaStream_t stream UNUSED) {
+API cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     ANSWER(EXACT);
+    event->capture = stream_capture(stream);
     return cudaSuccess;
 }
 
-API cudaError_t cudaEventRecordWithFlags(cudaEvent_t event UNUSED, cudaStream_t stream UNUSED, unsigned flags UNUSED) {
+API cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned flags UNUSED) {
     ANSWER(EXACT);
+    event->capture = stream_capture(stream);
     return cudaSuccess;
 }
 
-API cudaError_t cudaEventQuery(cudaEvent_t event UNUSED) {
-    ANSWER(EXACT);
-    return cudaSuccess;
+/* That an event is over as soon as somebody asks is a model: on a card the work before it may still run, and a block
+ * that was used on a second stream is reused later, or not at all. */
+API cudaError_t cudaEventQuery(cudaEvent_t event) {
+    ANSWER(MODEL);
+    return capture_is_active(event->capture) ? failed(cudaErrorCapturedEvent) : cudaSuccess;
 }
 
-API cudaError_t cudaEventSynchronize(cudaEvent_t event UNUSED) {
+API cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     ANSWER(EXACT);
-    return cudaSuccess;
+    return capture_is_active(event->capture) ? failed(cudaErrorCapturedEvent) : cudaSuccess;
 }
 
 /* Whatever is timed takes as long as anything else, so whoever chooses by time (cuDNN's benchmark mode, Triton's

@@ -199,3 +199,84 @@ torch.randn(1 << 20, device="cuda").sort()
 result = torch.cuda.max_memory_allocated()
 """
     assert run_emulated(sort, card="rtx-4090") == run_emulated(sort, card="rtx-3090") > 0
+
+
+def test_what_was_copied_is_known_until_something_is_computed(run_emulated: RunEmulated) -> None:
+    same, moved, part, computed, freed, reads = run_emulated(
+        """
+import torch
+from membench.probe.log import read_log
+source = torch.arange(6)
+x = source.cuda()
+y = torch.empty_like(x)
+y.copy_(x)
+result = [x.tolist(), y.tolist(), y[2:4].tolist()]
+assert read_log().device_to_host_reads == 0
+x.add_(1)
+result.append(x.tolist())
+z = source.cuda()
+z.copy_(torch.empty(6, dtype=torch.long, device="cuda"))
+result += [z.tolist(), read_log().device_to_host_reads]
+"""
+    )
+    assert same == moved == [0, 1, 2, 3, 4, 5]
+    assert part == [2, 3]
+    assert computed == freed == [0] * 6
+    assert reads == 2
+
+
+def test_capture_is_told_as_on_a_card(run_emulated: RunEmulated) -> None:
+    capturing, joined, after, waiting, event, default = run_emulated(
+        """
+import torch
+
+def refused(call):
+    try:
+        call()
+    except RuntimeError as error:
+        return str(error).splitlines()[0]
+
+origin, other = torch.cuda.Stream(), torch.cuda.Stream()
+x = torch.zeros(4, device="cuda")
+graph = torch.cuda.CUDAGraph()
+with torch.cuda.stream(origin):
+    graph.capture_begin(capture_error_mode="relaxed")
+    capturing = torch.cuda.is_current_stream_capturing()
+    y = x + 1
+    other.wait_stream(origin)
+    with torch.cuda.stream(other):
+        joined = torch.cuda.is_current_stream_capturing()
+    waiting = refused(origin.synchronize)
+    recorded = origin.record_event()
+    event = refused(recorded.query)
+    origin.wait_stream(other)
+    graph.capture_end()
+    after = torch.cuda.is_current_stream_capturing()
+graph.replay()
+default = refused(lambda: torch.cuda.CUDAGraph().capture_begin())
+result = [capturing, joined, after, waiting, event, default]
+"""
+    )
+    assert (capturing, joined, after) == (True, True, False)
+    assert waiting == "CUDA error: operation not permitted when stream is capturing"
+    assert event == "CUDA error: operation not permitted on an event last recorded in a capturing stream"
+    assert "capture" in default
+
+
+def test_a_graphs_memory_is_its_pools(run_emulated: RunEmulated) -> None:
+    held, after = run_emulated(
+        """
+import torch
+x = torch.zeros(1 << 20, device="cuda")
+graph = torch.cuda.CUDAGraph()
+with torch.cuda.graph(graph):
+    y = torch.cat([x] * 8).sum()
+held = torch.cuda.memory_reserved()
+graph.reset()
+del y, graph
+torch.cuda.empty_cache()
+result = [held, torch.cuda.memory_reserved()]
+"""
+    )
+    assert held > 32 << 20, "the 32 MiB that were made and freed in the capture stay the graph's"
+    assert after == 20 << 20
