@@ -11,6 +11,7 @@ from membench.cli import (
     devices,
     diff,
     doctor,
+    history,
     measure,
     phantom,
     plan_nnunet,
@@ -43,6 +44,8 @@ COMMANDS = (
     plan_nnunet.plan_nnunet,
     check.check,
     validate.validate,
+    history.history,
+    history.bisect_help,
     doctor.doctor,
     phantom.phantom,
 )

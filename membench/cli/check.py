@@ -31,6 +31,7 @@ from membench.check import (
     read_baseline,
     write_baseline,
 )
+from membench.check.history import append_record, current_commit
 from membench.cli.checked import write_result
 from membench.cli.options import Json
 from membench.cli.output import err, note
@@ -68,6 +69,7 @@ FormatName = Annotated[Format | None, typer.Option("--format", help="Instead of 
 OutputFile = Annotated[
     Path | None, typer.Option("--output", metavar="FILE", help="Where --format is written; the table is still shown.")
 ]
+RecordFlag = Annotated[bool, typer.Option("--record", help="Add the peaks of this commit to the history.")]
 Jobs = Annotated[int | None, typer.Option(help="Cases at a time.", show_default="the usable CPUs; 1 on a real GPU")]
 
 
@@ -80,6 +82,7 @@ def check(
     allow_environment_change: AllowChange = False,
     form: FormatName = None,
     output: OutputFile = None,
+    record: RecordFlag = False,
     jobs: Jobs = None,
     json: Json = False,
 ) -> int:
@@ -97,12 +100,15 @@ def check(
     plan = msgspec.structs.replace(plan, baseline=baseline or plan.baseline)
     wanted = _Wanted(plan, _selected(plan, case or []), tuple(map(parse_threshold, fail_on or ())), bool(case))
     before = _baseline(wanted, update)
+    commit = current_commit(plan.path.parent, plan.history) if record else None
     devices = _devices(wanted)
     try:
         measure = functools.partial(_measure, devices=devices, jobs=_jobs(jobs, devices.values()))
         found = measure(wanted.cases, attributed=update)
         measured = {name: each.measurement for name, each in found.items()}
         result = wanted.compare(measured, before, allow_environment_change or update)
+        if commit is not None:
+            append_record(plan.history, commit, measured)
         if before is not None:
             result = _explained(result, before, found if update else measure(_grown(wanted, result), attributed=True))
         write_result(result, form, output)

@@ -55,8 +55,8 @@ def page_html(
         warnings=_warnings(rows),
         failed=[shown for shown in probes if shown.point.measurement.status not in ("fits", "oom")],
         modelled=sorted({call for shown in probes for call in shown.point.measurement.modelled_calls}),
-        style=_asset("style.css"),
-        script=_asset("report.js"),
+        style=asset("style.css"),
+        script=asset("report.js"),
     )
 
 
@@ -114,6 +114,6 @@ def _key(point: Point) -> str:
     return point.measurement.spec.key()
 
 
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
     """A file of ours to stand in the page as it is."""
     return Markup(resources.files("membench.report").joinpath("templates", name).read_text("utf-8"))

@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -194,3 +195,54 @@ def test_ctrl_c(project: Path, baseline: Path, cli: Run, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(check, "measure_cases", interrupted)
     assert cli("check").code == 130
+
+
+@pytest.fixture
+def recorded(project: Path, baseline: Path, cli: Run) -> list[str]:
+    """The commits of three records; the second took more."""
+    commits = []
+    who = ["-c", "user.name=someone", "-c", "user.email=some@where"]
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    for volume in ("64", "128", "128"):
+        change(project, 'volume = "', f'volume = "{volume}" # "')
+        subprocess.run(
+            ["git", *who, "commit", "-q", "-a", "--allow-empty", "-m", f"[b]{volume}"], cwd=project, check=True
+        )
+        subprocess.run(["git", "add", "membench.toml"], cwd=project, check=True)
+        subprocess.run(["git", *who, "commit", "-q", "--amend", "--no-edit"], cwd=project, check=True)
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project, check=True, capture_output=True, text=True)
+        commits.append(head.stdout.strip())
+        cli("check", "--record")
+    return commits
+
+
+def test_history(project: Path, recorded: list[str], cli: Run) -> None:
+    ended = cli("history", "--html", "out.html")
+    assert ended.code == 0, ended.err
+    assert [line.strip() for line in ended.out.splitlines() if line.strip() in ("one", "two")] == ["one", "two"]
+    rows = [line for line in ended.out.splitlines() if line.startswith(tuple(commit[:9] for commit in recorded))]
+    assert len(rows) == 6
+    assert "+7.00 GiB, +700.0 %" in rows[1]
+    assert rows[1].strip().endswith("[b]128")
+    assert (project / "out.html").read_text().count("<svg") == 2
+    ended = cli("history", "--json", "--case", "two")
+    assert [record["commit"]["id"] for record in json.loads(ended.out)] == recorded
+    assert cli("history", "--case", "three").code == 2
+
+
+def test_bisect_help(project: Path, recorded: list[str], cli: Run) -> None:
+    ended = cli("bisect-help", "--case", "one")
+    assert ended.code == 0
+    assert f"git bisect start {recorded[1]} {recorded[0]}\n" in ended.out
+    assert cli("bisect-help", "--case", "three").code == 2
+    assert "git bisect start HEAD v1.0\n" in cli("bisect-help", "--case", "one", "--good", "v1.0").out
+
+
+def test_without_a_history(project: Path, cli: Run) -> None:
+    for command in ("history", "bisect-help --case one"):
+        ended = cli(*command.split())
+        assert (ended.code, ended.out) == (2, "")
+        assert "there is no history membench-history.jsonl; membench check --record writes it" in ended.err
+    ended = cli("check", "--record", "--update")
+    assert ended.code == 2
+    assert "not a git repository" in ended.err
