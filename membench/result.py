@@ -1,15 +1,25 @@
 """Frozen records of what came out: a measurement, a search with its certificate, a claim."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 
+from membench.html import card, table
 from membench.spec import ProbeSpec, SearchSpec
+from membench.units import format_bytes, format_volume
 
 Status = Literal["fits", "oom", "error", "timeout", "crashed"]
 DeviceKind = Literal["emulated", "real"]
 ClaimName = Literal["volume", "depth", "channels"]
 AxisValue = int | tuple[int, int, int]
+STATUS_WORDS: dict[Status, str] = {
+    "fits": "fits",
+    "oom": "out of memory",
+    "error": "error",
+    "timeout": "timed out",
+    "crashed": "crashed",
+}
 
 
 class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +73,25 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     def fits(self) -> bool:
         return self.status == "fits"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        spec = self.spec
+        return card(f"{spec.variant}, {spec.network.size_words(spec.volume, spec.batch)}", self._facts())
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        spec, device = self.spec, self.device
+        yield "Verdict", STATUS_WORDS[self.status]
+        yield "Message", self.message
+        for name in ("reserved", "allocated", "requested"):
+            count: int = getattr(self, f"peak_{name}_bytes")
+            yield f"Peak {name}", f"{format_bytes(count)} ({count:,} bytes)" if count else ""
+        yield "Not exact", "; ".join(self.inexact_because)
+        yield "Budget", format_bytes(spec.budget) if spec.budget else "all of the device"
+        yield "Network", spec.network.words + (f", {self.parameters:,} parameters" if self.parameters else "")
+        if device:
+            yield "Device", f"{device.title}, {device.kind}, {format_bytes(device.total_bytes)}"
+        yield "Versions", ", ".join(f"{name} {version}" for name, version in self.versions.items())
+
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """A value on an axis, how much of the axis's quantity it is (voxels, blocks, channels, …), and its measurement."""
@@ -70,6 +99,16 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     value: AxisValue
     extent: int
     measurement: Measurement
+
+    @property
+    def text(self) -> str:
+        """The value as the command line reads it: ``128x128x160``, or a whole number."""
+        return format_volume(self.value) if isinstance(self.value, tuple) else str(self.value)
+
+
+def _peak(point: Point | None) -> str:
+    """The peak reserved; of a probe that did not fit it says only how far that got, and is left out."""
+    return format_bytes(point.measurement.peak_reserved_bytes) if point and point.measurement.fits else "–"
 
 
 class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +141,34 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
         """Why a real card could have another edge: the reasons of the two points that make it, each once."""
         points = [point for point in (self.largest_fit, self.smallest_unfit) if point]
         return tuple(dict.fromkeys(reason for point in points for reason in point.measurement.inexact_because))
+
+    @property
+    def edge(self) -> tuple[str, str]:
+        """The largest value that fits, marked where more may fit, and the smallest that does not; dashes for none."""
+        bound = "≥ " if self.limit_reached or not self.certified else ""
+        fit, unfit = self.largest_fit, self.smallest_unfit
+        return f"{bound}{fit.text}" if fit else "–", unfit.text if unfit else "–"
+
+    @property
+    def peak(self) -> str:
+        """The peak reserved of the largest value that fits, for people."""
+        return _peak(self.largest_fit)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the certificate, and all probes along the axis."""
+        probe = self.search.probe
+        facts = [
+            *zip(("Largest that fits", "Smallest that does not"), self.edge, strict=True),
+            ("Stopped by", self.failure.measurement.message if self.failure else ""),
+            ("Not exact", "; ".join(self.inexact_because)),
+            ("Network", probe.network.words),
+            ("Device", probe.device),
+            ("Budget", format_bytes(probe.budget) if probe.budget else "all of the device"),
+        ]
+        probes = sorted(self.probes, key=lambda point: point.extent)
+        rows = ((point.text, STATUS_WORDS[point.measurement.status], _peak(point)) for point in probes)
+        title = f"{self.search.axis}, {probe.variant}"
+        return card(title, facts, table((self.search.axis, "Verdict", "Peak reserved"), rows))
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,8 +2,10 @@
 
 import msgspec
 
+from membench.html import card, table
 from membench.probe.recording import Category, Phase
 from membench.result import Measurement
+from membench.units import format_bytes
 
 # In the order in which they are told everywhere.
 CATEGORIES: tuple[Category, ...] = (
@@ -147,3 +149,29 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     remedies: tuple[Remedy, ...] = ()
     exact: bool = True
     notes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the peak, what it was by category, and the largest tensors."""
+        peak = self.peak
+        facts = [
+            ("Peak allocated", f"{format_bytes(peak.allocated_bytes)} ({peak.allocated_bytes:,} bytes)"),
+            ("Reserved then", format_bytes(peak.reserved_bytes)),
+            ("Phase", peak.phase or ""),
+            ("Module", peak.module),
+            *(("Note", note) for note in self.notes),
+        ]
+        kinds = ((name, format_bytes(count), f"{count:,}") for name, count in peak.categories.items())
+        largest = (
+            (held.name or held.what, format_bytes(held.bytes), _shape(held), held.module, held.line)
+            for held in peak.largest
+        )
+        return card(
+            "Who holds the peak",
+            facts,
+            table(("Category", "Size", "Bytes"), kinds),
+            table(("Largest", "Size", "Shape", "Module", "Line"), largest),
+        )
+
+
+def _shape(held: Held) -> str:
+    return "" if held.shape is None else f"{'×'.join(map(str, held.shape))} {held.dtype}"

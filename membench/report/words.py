@@ -3,7 +3,7 @@
 import itertools
 
 from membench.report.data import Row
-from membench.result import AxisValue, Measurement, Point
+from membench.result import STATUS_WORDS, AxisValue, Measurement, Point
 from membench.spec import SearchSpec
 from membench.units import format_bytes, format_volume
 
@@ -15,13 +15,6 @@ AXIS_TITLES = {
     "batch": "Batch",
 }
 _UNITS = {"volume": "voxels", "stages": "stages", "blocks": "blocks", "channels": "channels", "batch": "samples"}
-STATUS_WORDS = {
-    "fits": "fits",
-    "oom": "out of memory",
-    "error": "error",
-    "timeout": "timed out",
-    "crashed": "crashed",
-}
 
 
 def axis_title(axis: str) -> str:

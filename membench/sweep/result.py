@@ -7,11 +7,13 @@ from pathlib import Path
 import msgspec
 
 from membench.errors import MembenchError
+from membench.html import card, table
 from membench.result import Measurement, Point, SearchResult
 from membench.search import search
 from membench.spec import ProbeSpec
 from membench.store import Provenance, decode, read_records, write_whole
 from membench.sweep.plan import Plan
+from membench.units import format_bytes
 
 SWEEP = "sweep.json"
 
@@ -40,6 +42,25 @@ class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
     def all_searches(self) -> tuple[SearchResult, ...]:
         return self.searches + self.sensitivity
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: every search by its edge, and what became of the claims."""
+        from membench.sweep.claims import claims
+
+        searches = ((_named(each), *each.edge, each.peak, str(len(each.probes))) for each in self.all_searches)
+        found = (
+            (each.claim, f"{each.paper_ratio:g}×", f"{each.measured_ratio:.2f}×" if each.measured_ratio else "–",
+             "reproduced" if each.reproduced else "not reproduced")
+            for each in claims(self)
+        )  # fmt: skip
+        device = self.provenance.device
+        facts = [("Device", f"{device.title}, {device.kind}"), ("Complete", "yes" if self.complete else "no")]
+        return card(
+            self.plan.title,
+            [*facts, *(("Notice", notice) for notice in self.notices)],
+            table(("Search", "Largest that fits", "Smallest that does not", "Peak reserved", "Probes"), searches),
+            table(("Claim", "Paper", "Measured", "Verdict"), found) if self.plan.claims else "",
+        )
+
     @property
     def complete(self) -> bool:
         """Whether every search was run to its end, be it a failure, and every single probe was run."""
@@ -50,6 +71,11 @@ class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a probe said neither that it fits nor that it does not."""
         singles = (point.measurement.status for point in self.tradeoff if point)
         return any(search.failure for search in self.all_searches) or not {"fits", "oom"}.issuperset(singles)
+
+
+def _named(search: SearchResult) -> str:
+    budget = search.search.probe.budget
+    return f"{search.search.axis}, {search.search.probe.variant}" + (f", {format_bytes(budget)}" if budget else "")
 
 
 def save(folder: Path, plan: Plan, provenance: Provenance) -> None:

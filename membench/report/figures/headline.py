@@ -19,7 +19,7 @@ def headline(name: str, rows: Sequence[Row], claims: Sequence[Claim], style: Var
     shares = [2.2 + len(group) for group in groups]
     figure, panels = new_figure(0.16 * sum(shares) + 0.1, rows=len(groups), height_ratios=shares)
     for group, panel in zip(groups, panels, strict=True):
-        _largest_bars(panel, group, style)
+        draw_largest(panel, group, style)
         for claim in claims:
             if claim.reference.largest_fit is not None and any(row.search == claim.reference for row in group):
                 _claim_line(panel, claim, claim.reference.largest_fit.extent)
@@ -30,7 +30,7 @@ def headline(name: str, rows: Sequence[Row], claims: Sequence[Claim], style: Var
     return NamedFigure(name, caption, figure)
 
 
-def _largest_bars(panel: Axes, rows: Sequence[Row], style: VariantStyle) -> None:
+def draw_largest(panel: Axes, rows: Sequence[Row], style: VariantStyle) -> None:
     axis = rows[0].axis
     for place, row in enumerate(rows):
         fit = row.search.largest_fit

@@ -15,6 +15,17 @@ from membench.units import GIB
 def memory(name: str, rows: Sequence[Row], style: VariantStyle, where: str) -> NamedFigure:
     figure, (panel,) = new_figure(2.75)
     axis = rows[0].axis
+    draw_memory(panel, rows, style)
+    figure.legend(handles=memory_legend(rows, style), loc="outside upper center", ncols=3, **LEGEND)
+    caption = (
+        f"Peak reserved memory of every probe on the {axis_title(axis).lower()} axis ({where}). "
+        "Filled: fits. Crosses above the budget: out of memory, so the need is known only to exceed the budget."
+    )
+    return NamedFigure(name, caption, figure)
+
+
+def draw_memory(panel: Axes, rows: Sequence[Row], style: VariantStyle) -> None:
+    """The probes of searches on one axis, with the budget of the first; no legend."""
     points = [point for row in rows for point in row.search.probes]
     top = rows[0].budget / GIB
     bottom = min((p.measurement.peak_reserved_bytes / GIB for p in points if p.measurement.fits), default=top) * 0.8
@@ -28,12 +39,6 @@ def memory(name: str, rows: Sequence[Row], style: VariantStyle, where: str) -> N
     panel.set_yticks([tick for tick in panel.get_yticks() if bottom <= tick <= top])
     panel.set(xlabel=axis_label(rows[0].search.search), ylabel="Peak reserved memory (GiB)")
     panel.grid()
-    figure.legend(handles=_legend(rows, style), loc="outside upper center", ncols=3, **LEGEND)
-    caption = (
-        f"Peak reserved memory of every probe on the {axis_title(axis).lower()} axis ({where}). "
-        "Filled: fits. Crosses above the budget: out of memory, so the need is known only to exceed the budget."
-    )
-    return NamedFigure(name, caption, figure)
 
 
 def _doubling_axes(panel: Axes) -> None:
@@ -65,7 +70,7 @@ def _misses(panel: Axes, row: Row, style: VariantStyle, height: float) -> None:
             panel.plot([place], [height], marker=shape, color=color, markeredgewidth=1.1, url=link(point))
 
 
-def _legend(rows: Sequence[Row], style: VariantStyle) -> list[Line2D]:
+def memory_legend(rows: Sequence[Row], style: VariantStyle) -> list[Line2D]:
     handles = [style.handle(variant) for variant in dict.fromkeys(row.variant for row in rows)]
     handles.append(mark("x", MUTED, "out of memory"))
     if any(row.failed for row in rows):
