@@ -46,6 +46,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     history: Path
     fail_on: tuple[Threshold, ...]
     cases: tuple[Case, ...]
+    device_file: Path | None = None
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,6 +56,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     defaults: dict[str, Any] = {}
     baseline: str = BASELINE
     history: str = HISTORY
+    device_file: str | None = None
     fail_on: list[str] | None = None
 
 
@@ -124,6 +126,7 @@ def _config(path: Path, document: Any) -> Config:
         history=path.parent / file.history,
         fail_on=DEFAULT_THRESHOLDS if file.fail_on is None else tuple(map(parse_threshold, file.fail_on)),
         cases=cases,
+        device_file=None if file.device_file is None else path.parent / file.device_file,
     )
 
 

@@ -19,7 +19,9 @@ def explained(result: CheckResult, baseline: Baseline, peaks: Mapping[str, Peak 
     for outcome in result.outcomes:
         entry, peak = baseline.cases.get(outcome.name), peaks.get(outcome.name)
         if entry is not None and entry.holders is not None and peak is not None:
-            outcome = msgspec.structs.replace(outcome, growth=growth(entry.holders, peak))
+            now = holders_of(peak)
+            moved = f"the peak is now in {now.at}; before in {entry.holders.at}" if now.at != entry.holders.at else ""
+            outcome = msgspec.structs.replace(outcome, growth=growth(entry.holders, peak), moved=moved)
         outcomes.append(outcome)
     return msgspec.structs.replace(result, outcomes=tuple(outcomes))
 

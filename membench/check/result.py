@@ -64,7 +64,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one case. ``reasons`` are sentences for people, the gravest first.
 
     ``baseline`` is None for a new case, ``current`` for one that vanished or failed. ``line`` is that of the case in
-    the configuration; ``settings`` name what the case states otherwise than in the baseline.
+    the configuration; ``settings`` name what the case states otherwise than in the baseline,
+    ``moved`` says where the peak is now, if that is elsewhere.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None = None
     settings: tuple[str, ...] = ()
     growth: tuple[Growth, ...] = ()
+    moved: str = ""
     line: int = 1
 
     @property

@@ -35,7 +35,7 @@ from membench.check.history import append_record, current_commit
 from membench.cli.checked import write_result
 from membench.cli.options import Json
 from membench.cli.output import err, note
-from membench.device import Device, resolve
+from membench.device import Device, resolve, use_cards
 from membench.errors import MembenchError, UsageError
 from membench.probe import Prober
 from membench.result import Measurement
@@ -98,6 +98,7 @@ def check(
     form = _format(form, output, json)
     plan = load_config(config or find_config(Path()))
     plan = msgspec.structs.replace(plan, baseline=baseline or plan.baseline)
+    use_cards(plan.device_file)
     wanted = _Wanted(plan, _selected(plan, case or []), tuple(map(parse_threshold, fail_on or ())), bool(case))
     before = _baseline(wanted, update)
     commit = current_commit(plan.path.parent, plan.history) if record else None

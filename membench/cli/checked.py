@@ -26,7 +26,7 @@ STYLES: dict[Status, str] = {
 
 def print_result(console: Console, result: CheckResult) -> None:
     """A table of all cases, and a paragraph on each that is not as it was."""
-    table = plain_table("Case", "Peak allocated", "Peak reserved", "Change", "Limit")
+    table = plain_table("Case", "Allocated", "Reserved", "Change", "Limit", title="Peaks")
     for outcome in result.outcomes:
         table.add_row(*_row(outcome))
     console.print(table)

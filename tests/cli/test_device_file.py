@@ -29,6 +29,17 @@ def test_its_first_card_is_the_device(cli: Run, probes: list[ProbeSpec], mine: P
     assert {probe.device for probe in probes} == {"my-t4"}
 
 
+def test_a_check_names_it_in_its_configuration(
+    cli: Run, probes: list[ProbeSpec], mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(mine.parent)
+    case = '[[case]]\nname = "one"\ndevice = "my-t4"\nvolume = "16"\nlimit = "1GiB"\n'
+    Path("membench.toml").write_text(f'device_file = "mine.toml"\n{case}')
+    ended = cli("check")
+    assert ended.code == 0, ended.err
+    assert {probe.device for probe in probes} == {"my-t4"}
+
+
 def test_another_card_may_be_named(cli: Run, probes: list[ProbeSpec], mine: Path) -> None:
     cli("measure", "--device-file", str(mine), "--device", "l4-24gb", "--volume", "16")
     assert [probe.device for probe in probes] == ["l4-24gb"]

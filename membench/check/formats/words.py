@@ -28,6 +28,7 @@ def explanation(outcome: Outcome) -> Iterator[str]:
     """The reasons, what grew and what the case states otherwise, a line each."""
     yield from outcome.reasons
     yield from map(growth_words, outcome.growth)
+    yield from [outcome.moved] if outcome.moved else []
     if outcome.settings:
         yield f"the case differs from the baseline's: {'; '.join(outcome.settings)}"
 

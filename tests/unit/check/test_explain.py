@@ -1,8 +1,9 @@
-from made_up import MIB
+import msgspec
+from made_up import MIB, made_case, made_config, measured
 
-from membench.check import Growth, Source
+from membench.check import Growth, Source, baseline_of, compare, explained
 from membench.check.explain import growth
-from membench.check.formats.words import growth_words
+from membench.check.formats.words import explanation, growth_words
 from membench.check.holders import holders_of
 from membench.profile import Holder, Moment, Peak
 
@@ -73,6 +74,17 @@ def test_what_grew_is_named_the_largest_first_with_the_line_that_was_added() -> 
     assert [each.source.line if each.source else None for each in found[3:]] == [9, 7, None]
     assert growth_words(found[4]) == "module a +64.00 MiB, +3.2 % (net.py:7 in forward)"
     assert growth_words(found[3]) == "module d 100.00 MiB, before less than 0.1 % of the peak (net.py:9 in forward)"
+
+
+def test_a_peak_that_moved_is_told() -> None:
+    case = made_case("one")
+    entry = baseline_of({"one": measured(case)}, holders={"one": holders_of(BEFORE)})
+    result = compare(made_config(case), {"one": measured(case, peak=200 * MIB)}, entry)
+    same = explained(result, entry, {"one": BEFORE}).outcomes[0]
+    assert (same.growth, same.moved) == ((), "")
+    moved = explained(result, entry, {"one": msgspec.structs.replace(BEFORE, module="z")}).outcomes[0]
+    assert list(explanation(moved))[-1] == "the peak is now in backward, z; before in backward, a"
+    assert explained(result, entry, {"one": None}) == result
 
 
 def test_only_a_few_modules_are_told() -> None:
