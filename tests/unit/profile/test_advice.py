@@ -1,6 +1,6 @@
 import msgspec
 import pytest
-from made_up import SPEC, measurement, profile
+from made_up_profiles import SPEC, measurement, profile
 
 from membench.errors import UsageError
 from membench.profile.advice import remedies

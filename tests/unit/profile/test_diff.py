@@ -2,7 +2,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from made_up import SPEC, measurement, profile
+from made_up_profiles import SPEC, measurement, profile
 
 from membench.errors import MembenchError, UsageError
 from membench.profile.diff import compare, difference, read_side

@@ -1,6 +1,6 @@
 """What a notebook shows of a profile."""
 
-from made_up import profile
+from made_up_profiles import profile
 
 
 def test_a_profile_is_its_categories_and_largest_tensors() -> None:
