@@ -13,6 +13,7 @@ from membench import __version__
 from membench.cli.options import Json
 from membench.cli.output import facts, out, print_json, verdict
 from membench.device import DEFAULT_CARD, default_device, emulated, resolve
+from membench.device.symbols import missing_calls
 from membench.errors import MembenchError
 from membench.probe import Prober
 from membench.result import Measurement
@@ -32,7 +33,11 @@ ANSWERS = {
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """``problem`` is what keeps the self-check from running at all; ``calls`` is the emulated device's log of it."""
+    """``problem`` is what keeps the self-check from running at all; ``calls`` is the emulated device's log of it.
+
+    ``missing_calls`` are those that the installed PyTorch can make and the emulated device does not know; None where
+    that could not be looked up, for what ``missing_calls_problem`` says.
+    """
 
     versions: dict[str, str]
     emulator_built: bool
@@ -40,6 +45,8 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     self_check: Measurement | None = None
     problem: str = ""
     calls: dict[str, tuple[str, int]] = {}
+    missing_calls: tuple[str, ...] | None = None
+    missing_calls_problem: str = ""
 
     @property
     def healthy(self) -> bool:
@@ -73,6 +80,10 @@ def _examine() -> Findings:
         default_device=default_device(),
     )
     try:
+        known = msgspec.structs.replace(known, missing_calls=missing_calls())
+    except MembenchError as error:
+        known = msgspec.structs.replace(known, missing_calls_problem=str(error))
+    try:
         with Prober(resolve(SELF_CHECK.device)) as prober:
             check = prober(SELF_CHECK)
             return msgspec.structs.replace(known, versions=prober.versions, self_check=check, calls=prober.log.calls)
@@ -83,6 +94,13 @@ def _examine() -> Findings:
 def _facts(found: Findings) -> Iterator[tuple[str, str | Text]]:
     yield from found.versions.items()
     yield "emulated device", "built" if found.emulator_built else "not built"
+    if found.missing_calls is None:
+        yield "PyTorch's calls", Text(f"not looked up: {found.missing_calls_problem}", style="yellow")
+    elif found.missing_calls:
+        unknown = f"the emulated device does not know {', '.join(found.missing_calls)}"
+        yield "PyTorch's calls", Text(unknown, style="yellow")
+    else:
+        yield "PyTorch's calls", "all answered by the emulated device, or refused by name"
     yield "default device", found.default_device
     if found.self_check is not None:
         check = found.self_check

@@ -99,20 +99,20 @@ static void describe_device(void) {
 /* ---- the backend interface ----------------------------------------------------------------------------------- */
 
 static cudnnStatus_t create_descriptor(int type, void **descriptor) {
-    static cudnnStatus_t (*create)(int, void **);
+    static cudnnStatus_t (*_Atomic create)(int, void **);
     if (!create) create = (cudnnStatus_t(*)(int, void **))cudnn_function("cudnnBackendCreateDescriptor");
     return create(type, descriptor);
 }
 
 static cudnnStatus_t set_attribute(void *descriptor, int attribute, int type, int64_t count, const void *elements) {
-    static cudnnStatus_t (*set)(void *, int, int, int64_t, const void *);
+    static cudnnStatus_t (*_Atomic set)(void *, int, int, int64_t, const void *);
     if (!set) set = (cudnnStatus_t(*)(void *, int, int, int64_t, const void *))cudnn_function("cudnnBackendSetAttribute");
     return set(descriptor, attribute, type, count, elements);
 }
 
 static cudnnStatus_t get_attribute(void *descriptor, int attribute, int type, int64_t wanted, int64_t *count,
                                    void *elements) {
-    static cudnnStatus_t (*get)(void *, int, int, int64_t, int64_t *, void *);
+    static cudnnStatus_t (*_Atomic get)(void *, int, int, int64_t, int64_t *, void *);
     if (!get)
         get = (cudnnStatus_t(*)(void *, int, int, int64_t, int64_t *, void *))cudnn_function("cudnnBackendGetAttribute");
     return get(descriptor, attribute, type, wanted, count, elements);

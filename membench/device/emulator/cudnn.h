@@ -9,7 +9,7 @@ void *cudnn_function(const char *name);
 
 /* Answers with the library's function of the same name. */
 #define FORWARD(type, parameters, arguments)                                                                           \
-    static type(*function) parameters;                                                                                 \
+    static type(*_Atomic function) parameters;                                                                         \
     ANSWER(LIBRARY);                                                                                                   \
     if (!function) function = (type(*) parameters)cudnn_function(__func__);                                            \
     return function arguments

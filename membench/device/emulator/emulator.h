@@ -57,6 +57,10 @@ int64_t device_attribute(int attribute);
 
 /* ---- memory.c: device memory, counted but not there ---------------------------------------------------------- */
 
+/* Addresses of device memory, and as many of pinned host memory: 16 TiB each. */
+#ifndef ADDRESS_BITS
+#define ADDRESS_BITS 44
+#endif
 #define PAGE ((uint64_t)2 << 20) /* the granularity at which the driver hands out device memory */
 
 enum memory_status { MEMORY_OK, MEMORY_EXHAUSTED, MEMORY_INVALID };

@@ -8,11 +8,11 @@
 
 #include "emulator.h"
 
-#define RANGE ((uint64_t)16 << 40)
+#define RANGE ((uint64_t)1 << ADDRESS_BITS)
 enum { HOST_PAGE = 4096 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char *range;
+static char *_Atomic range;
 static uint64_t handed_out;
 
 static uint64_t round_up(uint64_t bytes) { return (bytes + HOST_PAGE - 1) / HOST_PAGE * HOST_PAGE; }

@@ -11,7 +11,7 @@
 #include "emulator.h"
 
 #define RANGE_START ((void *)0x200000000000)
-#define PAGES ((uint32_t)1 << 23) /* 16 TiB of addresses */
+#define PAGES ((uint32_t)1 << (ADDRESS_BITS - 21))
 
 enum page_kind { PAGE_FREE, PAGE_MEMORY, PAGE_RESERVED };
 
@@ -26,11 +26,17 @@ struct physical {
     bool released;
 };
 
+struct mapping {
+    struct physical *physical;
+    uint64_t first, count; /* pages */
+};
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t base, used_bytes;
+static _Atomic uint64_t base; /* 0 until the range is there */
+static uint64_t used_bytes;
 static uint32_t next_page;
 static struct page *pages;
-static struct physical **mapped; /* what a page of a reservation is mapped to */
+static struct mapping **mapped; /* what a page of a reservation belongs to */
 
 static void *address_space(void *hint, size_t bytes, int protection) {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -196,31 +202,33 @@ enum memory_status memory_map(uint64_t address, uint64_t bytes, uint64_t handle)
     pthread_mutex_lock(&lock);
     bool valid = physical && bytes == physical->bytes && within_reservation(address, bytes, &first);
     for (uint64_t i = 0; valid && i < bytes / PAGE; i++) valid = !mapped[first + i];
-    if (valid) {
-        for (uint64_t i = 0; i < bytes / PAGE; i++) mapped[first + i] = physical;
+    struct mapping *mapping = valid ? malloc(sizeof *mapping) : NULL;
+    if (mapping) {
+        *mapping = (struct mapping){physical, first, bytes / PAGE};
+        for (uint64_t i = 0; i < mapping->count; i++) mapped[first + i] = mapping;
         physical->mappings++;
     }
     pthread_mutex_unlock(&lock);
-    return valid ? MEMORY_OK : MEMORY_INVALID;
+    return mapping ? MEMORY_OK : MEMORY_INVALID;
 }
 
+/* A mapping goes as a whole, and so does each of several in a row. */
 enum memory_status memory_unmap(uint64_t address, uint64_t bytes) {
-    uint64_t first = 0;
+    uint64_t first = 0, count = bytes / PAGE, at = 0;
     pthread_mutex_lock(&lock);
-    bool valid = within_reservation(address, bytes, &first) && mapped[first];
-    /* A mapping goes as a whole: its neighbours on both sides must be another's. */
-    if (valid && first) valid = mapped[first - 1] != mapped[first];
-    if (valid && first + bytes / PAGE < PAGES)
-        valid = !mapped[first + bytes / PAGE] || mapped[first + bytes / PAGE] != mapped[first + bytes / PAGE - 1];
-    for (uint64_t i = 0; valid && i < bytes / PAGE;) {
-        struct physical *physical = mapped[first + i];
-        uint64_t count = physical ? physical->bytes / PAGE : 1;
-        for (uint64_t j = 0; j < count; j++) mapped[first + i + j] = NULL;
-        if (physical) {
-            physical->mappings--;
-            free_if_unused(physical);
-        }
-        i += count;
+    bool valid = within_reservation(address, bytes, &first);
+    while (valid && at < count) {
+        struct mapping *mapping = mapped[first + at];
+        valid = mapping && mapping->first == first + at && mapping->count <= count - at;
+        if (valid) at += mapping->count;
+    }
+    for (at = 0; valid && at < count;) {
+        struct mapping *mapping = mapped[first + at];
+        for (uint64_t i = 0; i < mapping->count; i++) mapped[first + at + i] = NULL;
+        at += mapping->count;
+        mapping->physical->mappings--;
+        free_if_unused(mapping->physical);
+        free(mapping);
     }
     pthread_mutex_unlock(&lock);
     return valid ? MEMORY_OK : MEMORY_INVALID;

@@ -41,7 +41,7 @@ API cudnnStatus_t cudnnGetRNNWeightParams(void *handle UNUSED, void *network, in
 /* The library writes the sizes and then fails to put back the device that was current: there is none. */
 API cudnnStatus_t cudnnGetRNNTempSpaceSizes(void *handle UNUSED, void *network, int training, void *data,
                                             size_t *workspace, size_t *reserve) {
-    static cudnnStatus_t (*function)(void *, void *, int, void *, size_t *, size_t *);
+    static cudnnStatus_t (*_Atomic function)(void *, void *, int, void *, size_t *, size_t *);
     ANSWER(MODEL);
     if (!function)
         function = (cudnnStatus_t(*)(void *, void *, int, void *, size_t *, size_t *))cudnn_function(__func__);
@@ -100,7 +100,7 @@ API cudnnStatus_t cudnnDestroyDropoutDescriptor(void *dropout) { FORWARD(cudnnSt
 /* Setting one computes its states on the device; restoring one takes them as they are. */
 API cudnnStatus_t cudnnSetDropoutDescriptor(void *dropout, void *handle UNUSED, float probability, void *states,
                                             size_t bytes, unsigned long long seed) {
-    static cudnnStatus_t (*restore)(void *, void *, float, void *, size_t, unsigned long long);
+    static cudnnStatus_t (*_Atomic restore)(void *, void *, float, void *, size_t, unsigned long long);
     ANSWER(NOTHING);
     if (!restore)
         restore = (cudnnStatus_t(*)(void *, void *, float, void *, size_t, unsigned long long))cudnn_function(

@@ -1,35 +1,48 @@
 """Whatever the installed PyTorch calls is answered or refused by the emulated device, never left to chance."""
 
-import importlib.util
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+import membench.device.emulator
+from membench.device import symbols
 from membench.device.emulated import library_paths
+from membench.device.symbols import LEFT_TO_THE_LIBRARY, exported_calls, missing_calls, needed_calls
+from membench.errors import MembenchError
 
-TORCH = Path(importlib.util.find_spec("torch").origin).parent
-LIBRARIES = ("c10_cuda", "torch_cuda", "torch_cuda_linalg", "torch_python", "caffe2_nvrtc")
-ANSWERED = re.compile(r"^(__cuda|cuda|cudnn|cublas|cusolver|cusparse(?!Lt)|cufft|cu(?!File)[A-Z])")
-
-# These make no call to a device, or tell of nothing but an error's name: the real library's own answer is right.
-LEFT_TO_THE_LIBRARY = {"cusparseGetErrorString"}
+SOURCES = Path(membench.device.emulator.__file__).parent
+ENTRY_POINT = re.compile(r'visibility\("default"\)\)\)\s+[\w\s*]*?\**(\w+)\(')
 
 
-def symbols(library: Path, which: str) -> set[str]:
-    listed = subprocess.run(["nm", "-D", which, library], check=True, capture_output=True, text=True).stdout
-    return {line.split()[-1].split("@")[0] for line in listed.splitlines()}
+def test_every_call_that_torch_can_make_is_known() -> None:
+    needed = needed_calls()
+    assert all(needed.values()), "the pattern finds what each library calls"
+    for library, calls in needed.items():
+        assert calls - exported_calls() - LEFT_TO_THE_LIBRARY == set(), library
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_every_call_that_torch_can_make_is_known(library: str) -> None:
-    defined = symbols(library_paths()[0], "--defined-only")
-    needed = {name for name in symbols(TORCH / "lib" / f"lib{library}.so", "--undefined-only") if ANSWERED.match(name)}
-    assert needed, "the pattern finds what the library calls"
-    assert needed - defined - LEFT_TO_THE_LIBRARY == set()
+def test_a_call_that_is_not_known_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(symbols, "exported_calls", lambda: exported_calls() - {"cudaMalloc", "cufftCreate"})
+    assert missing_calls() == ("cudaMalloc", "cufftCreate")
 
 
-def test_only_entry_points_are_exported() -> None:
-    exported = symbols(library_paths()[0], "--defined-only")
-    assert {name for name in exported if not re.match(r"(__)?cu[A-Za-z]|membench_", name)} == set()
+def test_without_nm_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MembenchError, match="nm was not found"):
+        missing_calls()
+
+
+@pytest.mark.parametrize(
+    ("library", "chosen"),
+    [(0, lambda name: name != "nvml.c"), (1, lambda name: name == "nvml.c")],
+    ids=["cuda", "nvml"],
+)
+def test_only_entry_points_are_exported(library: int, chosen: object) -> None:
+    sources = [path for path in SOURCES.glob("*.c") if chosen(path.name)]
+    command = ["gcc", "-std=gnu11", "-E", "-P", *sources]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    listed = ["nm", "-D", "--defined-only", library_paths()[library]]
+    exported = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert {line.split()[-1] for line in exported} == set(ENTRY_POINT.findall(text))
