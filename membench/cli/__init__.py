@@ -20,6 +20,7 @@ from membench.cli import (
     report,
     search,
     sweep,
+    train,
     validate,
 )
 from membench.errors import MembenchError
@@ -47,6 +48,7 @@ COMMANDS = (
     history.history,
     history.bisect_help,
     doctor.doctor,
+    train.train,
     phantom.phantom,
 )
 for command in COMMANDS:

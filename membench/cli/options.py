@@ -3,7 +3,7 @@
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ import typer
 from membench.cli.model_options import MODEL_OPTIONS, read_model
 from membench.device import use_cards
 from membench.errors import UsageError
-from membench.spec import NetworkSpec, ProbeSpec
+from membench.spec import NetworkSpec, ProbeSpec, Volume
 from membench.units import format_volume, parse_bytes, parse_volume
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else, on standard output.")]
@@ -48,6 +48,15 @@ HELP = {
     "budget": "What the allocator may reserve, such as 16GiB.",
     "allocator": "PyTorch's allocator settings, such as expandable_segments:True.",
     "timeout": "Seconds after which a probe is given up.",
+    "patch": "Voxels cut from a case for each sample; whole takes all of it.",
+    "accumulate": "Batches before the weights change.",
+    "learning_rate": "At the first step; it falls to 0 along half a cosine.",
+    "held_out": "Part of the cases to evaluate on, never trained on.",
+    "overlap": "Of neighbouring windows when a case is evaluated.",
+    "evaluate_every": "Steps between evaluations; 0 evaluates at the end alone.",
+    "checkpoint_every": "Steps between checkpoints.",
+    "augment": "Flip samples and change their brightness.",
+    "seed": "Decides initial weights, split, order and augmentation.",
 }
 
 
@@ -59,9 +68,14 @@ def _parse_slices(text: str) -> int | None:
     return int(text)
 
 
+def _parse_patch(text: str) -> Volume | None:
+    return None if text == "whole" else parse_volume(text)
+
+
 # Fields that a person writes otherwise than the record holds them: metavar, reader, writer of the default.
 _WRITTEN: dict[str, tuple[str, Callable[[str], Any], Callable[[Any], str]]] = {
     "volume": ("DxHxW", parse_volume, format_volume),
+    "patch": ("DxHxW|whole", _parse_patch, format_volume),
     "budget": ("SIZE", parse_bytes, str),
     "slices": ("N|auto", _parse_slices, str),
 }
@@ -129,7 +143,29 @@ def probe_options(command: Callable[..., int]) -> Callable[..., int]:
             values |= {"strategy": [PLAIN]} if "strategy" in values else {}
         return command(probe=ProbeSpec(network=model or network, **given), **values)
 
-    options = (*made, file, *MODEL_OPTIONS, *own, _CONTEXT)
+    return _declared(run, (*made, file, *MODEL_OPTIONS, *own, _CONTEXT))
+
+
+def record_options(argument: str, record: type[msgspec.Struct], command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command every field of a record and of its network as an option, and the record as an argument.
+
+    A parameter of the command's own that has a field's name takes the place of that field's option.
+    """
+    own = [parameter for name, parameter in inspect.signature(command).parameters.items() if name != argument]
+    taken = {parameter.name for parameter in own}
+    made = [option for option in (*_options(record), *_options(NetworkSpec)) if option.name not in taken]
+
+    @functools.wraps(command)
+    def run(**values: Any) -> int:
+        given = {option.name: _read(option.name, values.pop(option.name)) for option in made}
+        network = NetworkSpec(**{name: given.pop(name) for name in NetworkSpec.__struct_fields__ if name in given})
+        return command(**{argument: record(network=network, **given)}, **values)
+
+    return _declared(run, (*made, *own))
+
+
+def _declared(run: Callable[..., int], options: Iterable[inspect.Parameter]) -> Callable[..., int]:
+    """The function with these options for typer to read."""
     signature = inspect.Signature([option.replace(kind=option.KEYWORD_ONLY) for option in options])
     run.__signature__ = signature  # type: ignore[attr-defined]
     run.__annotations__ = {option.name: option.annotation for option in signature.parameters.values()}

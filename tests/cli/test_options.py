@@ -10,6 +10,7 @@ from membench.cli.options import HELP, parse_ratio
 from membench.errors import UsageError
 from membench.report import measure_command
 from membench.spec import NetworkSpec, ProbeSpec
+from membench.train.spec import TrainSpec
 from membench.units import GIB
 
 ODD = ProbeSpec(
@@ -55,7 +56,8 @@ def test_the_odd_probe_changes_every_field() -> None:
 
 
 def test_every_field_has_an_option_and_no_other_help_is_kept() -> None:
-    fields = {*ProbeSpec.__struct_fields__, *NetworkSpec.__struct_fields__} - {"network"}
+    records = (ProbeSpec, NetworkSpec, TrainSpec)
+    fields = {name for record in records for name in record.__struct_fields__} - {"network"}
     assert set(HELP) == fields
 
 

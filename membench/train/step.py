@@ -1,0 +1,122 @@
+"""What changes the weights: network, optimizer, learning rate, loss scaling, and one step of them.
+
+The very same step is taken on a real device and, for its memory alone, on an emulated one.
+"""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from membench.errors import UsageError
+from membench.models import build, get_strategy, segmentation_loss
+from membench.probe.workload import AUTOCAST, IMPLEMENTATIONS, OPTIMIZERS
+from membench.train.spec import TrainSpec
+
+
+class Training:
+    """The state of a training, and how it goes on by a step.
+
+    ``done`` steps have been taken. With several ranks, whose process group exists, gradients are averaged by DDP.
+    ``rehearsed`` is for an emulated device.
+
+    Raises:
+        UsageError: the network cannot run under the strategy, or fp16 is asked for on the CPU.
+    """
+
+    def __init__(self, spec: TrainSpec, device: torch.device, ranks: int = 1, *, rehearsed: bool = False) -> None:
+        if device.type == "cpu" and spec.precision == "fp16":
+            raise UsageError("fp16 is for GPUs; on the CPU choose bf16")
+        self.spec, self.device, self.done = spec, device, 0
+        torch.manual_seed(spec.seed)
+        # Initialised on the CPU, so that all devices begin with the same weights.
+        self.network: nn.Module = build(spec.network, get_strategy(spec.strategy, slices=spec.slices)).to(device)
+        self.parallel = _parallel(self.network, rehearsed) if ranks > 1 else None
+        self.optimizer = _optimizer(spec, self.network)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, spec.steps)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=spec.precision == "fp16")
+
+    def step(self, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
+        """Take ``accumulate`` batches of images (N, 4, X, Y, Z) and regions (N, 3, X, Y, Z) and change the weights.
+
+        Returns this rank's mean loss.
+        """
+        self.network.train()
+        self.optimizer.zero_grad()
+        total = torch.zeros((), device=self.device)
+        for number, (images, truth) in enumerate(batches, 1):
+            with self._communication(number):
+                total += self._backward(images, truth)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.schedule.step()
+        self.done += 1
+        return total.item()
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the next step."""
+        return float(self.schedule.get_last_lr()[0])
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The precision of the training."""
+        dtype = AUTOCAST.get(self.spec.precision)
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on, the samples apart."""
+        return {
+            "done": self.done,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Be as the training was whose `state` this is."""
+        self.done = state["done"]
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["random"].cpu())
+        if self.device.type == "cuda" and state["cuda_random"] is not None:
+            torch.cuda.set_rng_state(state["cuda_random"].cpu(), self.device)
+
+    def _backward(self, images: Tensor, truth: Tensor) -> Tensor:
+        """In a function of its own, so that a batch is gone before the next one comes."""
+        images, truth = images.to(self.device), truth.to(self.device)
+        with self.autocast():
+            loss = segmentation_loss((self.parallel or self.network)(images), truth) / self.spec.accumulate
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _communication(self, number: int) -> AbstractContextManager[None]:
+        """Gradients are averaged over ranks with the last batch only."""
+        if self.parallel and number < self.spec.accumulate:
+            return self.parallel.no_sync()
+        return nullcontext()
+
+
+def _parallel(network: nn.Module, rehearsed: bool) -> DistributedDataParallel:
+    """Where nothing is computed, DDP must not go by values that it reads back from the device.
+
+    It reads to compare the weights of the ranks at the start, and to put its buckets in the order in which gradients
+    arrive, which it does unless it is to look for unused parameters. Their sizes in all stay the same.
+    """
+    return DistributedDataParallel(
+        network, gradient_as_bucket_view=True, init_sync=not rehearsed, find_unused_parameters=rehearsed
+    )
+
+
+def _optimizer(spec: TrainSpec, network: nn.Module) -> torch.optim.Optimizer:
+    options: dict[str, Any] = {"lr": spec.learning_rate, **IMPLEMENTATIONS[spec.optimizer_implementation]}
+    if spec.optimizer == "sgd":
+        options |= {"momentum": 0.99, "nesterov": True}  # nnU-Net's
+    return OPTIMIZERS[spec.optimizer](network.parameters(), **options)

@@ -1,0 +1,20 @@
+"""A training that takes a moment."""
+
+from pathlib import Path
+from typing import Any
+
+from membench.spec import NetworkSpec
+from membench.train.data import Prepared, prepare
+from membench.train.layouts import find_cases
+from membench.train.spec import TrainSpec
+
+NETWORK = NetworkSpec(base_channels=8, norm_groups=2, stages=2, blocks=1, expansion=2)
+
+
+def small(**changes: Any) -> TrainSpec:
+    defaults = {"network": NETWORK, "patch": (8, 8, 8), "steps": 6, "held_out": 0.3, "learning_rate": 1e-2}
+    return TrainSpec(**{**defaults, **changes})
+
+
+def prepared(data: Path, folder: Path, spec: TrainSpec | None = None, **options: Any) -> Prepared:
+    return prepare(find_cases(data), spec or small(), folder, **options)
