@@ -4,6 +4,9 @@ PyTorch's own memory history keeps the events and the stacks. A dispatch mode nu
 carry the number; hooks on modules and optimizers tell where an operation stands. The backward pass runs on a thread of
 its own, without the user's stack: there each node of the graph carries the path of the module that made it, put there
 when the module's forward pass ended, and the line of the operation that it differentiates.
+
+Under a dispatch mode autograd adds the gradients of a tensor that is used twice out of place, which it does in place
+otherwise (``InputBuffer``). So a recorded peak can be a little higher; `membench.profile.compared` says where it is.
 """
 
 import contextlib

@@ -11,9 +11,19 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "report"))  # the made-up sweeps of the report's unit tests
 
-from fake_sweep import fake_sweep, hostile_sweep, troubled_sweep
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "profile"))
 
+from fake_sweep import fake_sweep, hostile_sweep, troubled_sweep
+from msgspec.structs import replace
+from recorded_probes import SMALL
+
+from membench.device import resolve
+from membench.probe import Prober
+from membench.profile import Analysis, Profile, record
+from membench.profile.advice import remedies
 from membench.report import write_report
+from membench.report.profile import write_profile
+from membench.spec import ModelSpec
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -43,8 +53,35 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
+HOSTILE = "</script><img src=x onerror='window.harmed = 1'>"
+
+
+@pytest.fixture(scope="session")
+def profiles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders with a profile each: of a small network, and the same with hostile names of modules and lines."""
+    folder = tmp_path_factory.mktemp("profile")
+    with Prober(resolve("a100-40gb")) as prober:
+        analysis = record(SMALL, prober, folder / "snapshot.pickle")
+        tried = remedies(analysis.profile, prober, prober(SMALL))
+    write_profile(analysis, replace(analysis.profile, remedies=tried), folder)
+    return {"profile": folder, "hostile-profile": _hostile(analysis, tmp_path_factory.mktemp("hostile"))}
+
+
+def _hostile(analysis: Analysis, folder: Path) -> Path:
+    found: Profile = analysis.profile
+    assert found.measurement is not None
+    model = ModelSpec(factory=f"package:{HOSTILE}", inputs=("1",))
+    measured = replace(found.measurement, spec=replace(found.measurement.spec, network=model, volume=(1, 1, 1)))
+    held = analysis.attribution.held
+    analysis.attribution.held = lambda block: replace(held(block), module=HOSTILE, line=HOSTILE)  # type: ignore[method-assign]
+    holders = tuple(replace(holder, module=HOSTILE, line=HOSTILE) for holder in found.peak.holders)
+    peak = replace(found.peak, holders=holders, module=HOSTILE, at=replace(found.peak.at, module=HOSTILE))
+    write_profile(analysis, replace(found, measurement=measured, peak=peak), folder)
+    return folder
+
+
 @pytest.fixture
-def open_page(chromium: Any, reports: dict[str, Path]) -> Iterator[Callable[..., Any]]:
+def open_page(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
     """Open a report; whatever the page complains about or asks the network for fails the test at its end."""
     complaints: list[str] = []
     contexts = []
@@ -57,7 +94,8 @@ def open_page(chromium: Any, reports: dict[str, Path]) -> Iterator[Callable[...,
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda request: request.url.startswith("file:") or complaints.append(request.url))
-        page.goto(f"file://{reports[name]}/index.html{fragment}")
+        folders = request.getfixturevalue("profiles" if name.endswith("profile") else "reports")
+        page.goto(f"file://{folders[name]}/index.html{fragment}")
         return page
 
     yield opened

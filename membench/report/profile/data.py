@@ -10,7 +10,7 @@ from membench.profile.timeline import Tick
 from membench.units import GIB, KIB, MIB
 
 _DRAWN = 1600
-_BLOCKS = 12_000
+_BLOCKS = 6_000
 _STACK = 24
 
 
