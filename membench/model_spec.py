@@ -31,7 +31,8 @@ class Tensor(NamedTuple):
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="model", tag_field="kind"):
     """A network that membench does not build itself. Functions are named ``package.module:function``.
 
-    - ``factory`` is called with ``arguments`` and returns the `torch.nn.Module`, which is then moved to the device.
+    - ``factory`` is called with ``arguments`` and returns the `torch.nn.Module`, which is then moved to the device. One
+      that is too large for the host can make it there (``with torch.device("cuda")``).
     - ``inputs`` and ``targets`` are texts such as ``1x4x128x128x128``, ``4x128:int64`` or ``labels=4x128:int64``, the
       last of which is given by name. Float tensors (float32 unless said) are random, all others zeros.
     - ``loss`` is called with the output and the targets and returns a scalar. Without one it is the output's own

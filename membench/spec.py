@@ -27,6 +27,7 @@ AUTO = "auto"
 # The optimizers of which PyTorch has a fused implementation on CUDA.
 FUSED = ("adam", "adamw", "sgd")
 DEFAULT_VOLUME = (128, 128, 128)
+_USUAL_STEP = ("fp32", "adam", "foreach")
 # Probed first when a search names no start: small enough to fit usually, since only a fitting probe has a peak.
 STARTS: dict[str, int] = {"volume": 64, "stages": 4, "blocks": 4, "channels": 32, "batch": 1}
 
@@ -233,6 +234,8 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """
         self.network.validate()
         self.network.check_strategies(self.strategy.split(":"))
+        if self.network.whole_step and (self.precision, self.optimizer, self.optimizer_implementation) != _USUAL_STEP:
+            raise UsageError("a step of your own has its own precision and optimizer; leave out those given")
         if self.optimizer_implementation == "fused" and self.optimizer not in FUSED:
             raise UsageError(f"PyTorch has no fused {self.optimizer}; fused are {', '.join(FUSED)}")
         if self.slices is not None and self.slices < 1:

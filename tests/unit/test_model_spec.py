@@ -115,6 +115,8 @@ def test_what_cannot_be_made_is_refused(changes: dict[str, Any], message: str) -
         ({"batch": 2}, r"batch is set, but \{batch\}"),
         ({"network": ModelSpec(factory="a:b", inputs=("4",)), "volume": (8, 8, 8)}, r"volume is set, but \{volume\}"),
         ({"network": ModelSpec(step="a:b"), "strategy": "offload"}, "strategy plain, and no other"),
+        ({"network": ModelSpec(step="a:b"), "precision": "bf16"}, "its own precision and optimizer"),
+        ({"network": ModelSpec(step="a:b"), "optimizer": "sgd"}, "its own precision and optimizer"),
         ({"optimizer": "rmsprop", "optimizer_implementation": "fused"}, "no fused rmsprop"),
     ],
 )
