@@ -34,7 +34,7 @@ def compare(
     devices = {found.device.name: found.device for found in measured.values() if found.device}
     return CheckResult(
         config=str(config.path),
-        baseline=str(config.baseline),
+        baseline=str(config.baseline) if baseline else "",
         versions=judge.versions,
         environment=environment_changes(baseline, judge.versions, devices.values()) if baseline else (),
         compared=allow_environment_change,
@@ -75,6 +75,8 @@ class _Judge:
             return []  # a limit exceeded, and no peak to compare
         if not found.fits:
             return [("failed", f"the probe failed: {found.status}: {found.message}")]
+        if entry is None and self._baseline is None:
+            return [("new", "there is no baseline; --update writes one")]
         if entry is None:
             return [("new", "the baseline does not have it; --update adds it")]
         changes = self._environment(entry, found.device)

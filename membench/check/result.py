@@ -94,7 +94,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """All cases in the configuration's order, those that vanished last.
 
-    ``environment`` are the differences from the baseline's; they stand in the way of a comparison unless ``compared``.
+    ``baseline`` is the path of its file, empty where there is none. ``environment`` are the differences from the
+    baseline's; they stand in the way of a comparison unless ``compared``.
     """
 
     config: str

@@ -104,7 +104,7 @@ def check(
     commit = current_commit(plan.path.parent, plan.history) if record else None
     devices = _devices(wanted)
     try:
-        measure = functools.partial(_measure, devices=devices, jobs=_jobs(jobs, devices.values()))
+        measure = functools.partial(_measure, file=plan.path, devices=devices, jobs=_jobs(jobs, devices.values()))
         found = measure(wanted.cases, attributed=update)
         measured = {name: each.measurement for name, each in found.items()}
         result = wanted.compare(measured, before, allow_environment_change or update)
@@ -205,7 +205,7 @@ def _explained(result: CheckResult, before: Baseline, found: Mapping[str, Measur
 
 
 def _measure(
-    cases: Sequence[Case], *, devices: Mapping[str, Device], jobs: int, attributed: bool
+    cases: Sequence[Case], *, file: Path, devices: Mapping[str, Device], jobs: int, attributed: bool
 ) -> dict[str, Measured]:
     # The device's full name goes into the records: a prefix of it may stand in the configuration.
     named = [
@@ -217,7 +217,12 @@ def _measure(
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("looking who holds the peak" if attributed else "measuring", total=len(cases))
         advance = functools.partial(progress.advance, task)
-        return measure_cases(named, devices, Prober, attributed=attributed, jobs=jobs, on_done=lambda case: advance())
+        try:
+            return measure_cases(
+                named, devices, Prober, attributed=attributed, jobs=jobs, on_done=lambda case: advance()
+            )
+        except UsageError as error:
+            raise UsageError(f"{file}: {error}") from error
 
 
 def _update(wanted: _Wanted, before: Baseline | None, found: Mapping[str, Measured]) -> int:

@@ -40,7 +40,8 @@ def print_result(console: Console, result: CheckResult) -> None:
         how = "compared anyway" if result.compared else "not compared (see --allow-environment-change)"
         differences = printable("; ".join(result.environment))
         console.print(Text(f"The environment differs from the baseline's, {how}: {differences}"), soft_wrap=True)
-    console.print(Text(f"{headline(result)}, against {printable(result.baseline)}", style="bold"), soft_wrap=True)
+    against = f"against {printable(result.baseline)}" if result.baseline else "without a baseline"
+    console.print(Text(f"{headline(result)}, {against}", style="bold"), soft_wrap=True)
 
 
 def _row(outcome: Outcome) -> Iterator[Text]:

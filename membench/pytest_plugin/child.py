@@ -95,6 +95,7 @@ class Child:
             raise
         memory = self._judged(item)
         if self._recorder is not None:
+            self._recorder.take()
             self._recording.close()
             self._recorder.save(self._folder / SNAPSHOT, memory.measurement)
         item.user_properties.append((PROPERTY, msgspec.json.encode(memory).decode()))

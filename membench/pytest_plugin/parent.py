@@ -74,7 +74,7 @@ def _child(
     (Path(folder) / DEVICE).write_bytes(msgspec.json.encode(device.info))
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *_arguments(item)],
+            [sys.executable, *_safe_path(), "-m", "pytest", *_arguments(item)],
             cwd=item.config.invocation_params.dir,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -93,6 +93,11 @@ def _child(
         printed.seek(0)
         tail = printed.read().decode(errors="replace")[-_TAIL:].strip()
     return ended, f"; it printed last:\n{tail}" if tail else ""
+
+
+def _safe_path() -> list[str]:
+    """``pytest`` imports nothing from the working folder, ``python -m pytest`` does; the process does as this one."""
+    return [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
 
 
 def _arguments(item: pytest.Item) -> list[str]:

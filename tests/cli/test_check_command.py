@@ -110,6 +110,7 @@ def test_limits_need_no_baseline(project: Path, cli: Run) -> None:
     change(project, 'volume = "64"', 'volume = "64"\nlimit = "4GiB"')
     ended = cli("check")
     assert ended.code == 0, ended.err
+    assert "2 new, without a baseline" in ended.out
     change(project, 'limit = "4GiB"', 'limit = "4095MiB"')
     assert cli("check").code == 1
 
