@@ -1,13 +1,12 @@
 """The record of a network of the user's own: what makes it, what it is given, and how its loss is computed."""
 
-import json
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
+from membench.arguments import fill, fill_text, names_in, write_argument
 from membench.errors import UsageError
 from membench.units import Volume, format_volume
 
@@ -15,7 +14,6 @@ DTYPES = ("float32", "float16", "bfloat16", "float64", "int64", "int32", "int16"
 STRATEGIES = ("plain", "offload")
 # Values that every probe has, whatever a model's shapes name beside them.
 GIVEN = ("volume", "batch")
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}", re.ASCII)
 _TENSOR = re.compile(r"(?:([A-Za-z_]\w*)=)?(\d+(?:x\d+)*)(?::(\w+))?", re.ASCII)
 _FUNCTION = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
@@ -64,8 +62,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     @property
     def axes(self) -> tuple[str, ...]:
         """The names that stand in shapes and arguments, in the order in which they first do."""
-        texts = [*self.inputs, *self.targets, *_texts(self.arguments)]
-        return tuple(dict.fromkeys(name for text in texts for name in _PLACEHOLDER.findall(text)))
+        return tuple(dict.fromkeys(names_in([self.inputs, self.targets, self.arguments])))
 
     def validate(self) -> None:
         """Refuse a model that cannot be made, as far as can be told without importing it.
@@ -158,13 +155,13 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def size_words(self, volume: Volume, batch: int) -> str:
         """``monai.networks.nets:SegResNet, 1x4x128x128x128``."""
         filled = {"volume": format_volume(volume), "batch": batch, **self.values}
-        inputs = (_filled(text, filled) for text in self.inputs)
+        inputs = (fill_text(text, filled) for text in self.inputs)
         return ", ".join([self.factory or self.step, *inputs])
 
     def options(self) -> Iterator[tuple[str, str]]:
         """The options of the command line that make this record."""
         yield from ((name, text) for name, text in (("model", self.factory), ("step", self.step)) if text)
-        yield from (("model-arg", f"{name}={_written(value)}") for name, value in self.arguments.items())
+        yield from (("model-arg", write_argument(name, value)) for name, value in self.arguments.items())
         yield from (("input", text) for text in self.inputs)
         yield from (("target", text) for text in self.targets)
         yield from (("loss", text) for text in (self.loss,) if text)
@@ -182,71 +179,11 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def keywords(self, volume: Volume, batch: int) -> dict[str, Any]:
         """The arguments with all values put in."""
         filled = {**self.values, "volume": list(volume), "batch": batch}
-        return {name: _argument(value, filled) for name, value in self.arguments.items()}
-
-
-def parse_argument(text: str) -> tuple[str, Any]:
-    """Read ``name=value``; the value is a TOML literal, ``null``, or else a text. One with a ``{name}`` stays a text.
-
-    Raises:
-        UsageError: there is no name.
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise UsageError(f"{text!r} is no argument; write for example in_channels=4")
-    return name, value if _PLACEHOLDER.search(value) else _literal(value)
-
-
-def _literal(text: str) -> Any:
-    if text in ("null", "None"):
-        return None
-    try:
-        value = tomllib.loads(f"value = {text}")["value"] if "\n" not in text else text
-        json.dumps(value, allow_nan=False)  # what JSON does not hold, dates among it, stays a text
-    except (tomllib.TOMLDecodeError, TypeError, ValueError):
-        return {"True": True, "False": False}.get(text, text)
-    return value
-
-
-def _written(value: Any) -> str:
-    """A value as `parse_argument` reads it."""
-    if not isinstance(value, str):
-        return _toml(value)
-    return value if _PLACEHOLDER.search(value) or _literal(value) == value else _toml(value)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        inner = ", ".join(f"{_toml(name)} = {_toml(each)}" for name, each in value.items())
-        return f"{{{inner}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value, ensure_ascii=False)  # a text is written alike in both
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        yield from (text for each in value.values() for text in _texts(each))
-    elif isinstance(value, list | tuple):
-        yield from (text for each in value for text in _texts(each))
-
-
-def _argument(value: Any, filled: dict[str, Any]) -> Any:
-    if isinstance(value, dict):
-        return {name: _argument(each, filled) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_argument(each, filled) for each in value]
-    return _literal(_filled(value, filled)) if isinstance(value, str) and _PLACEHOLDER.search(value) else value
-
-
-def _filled(text: str, filled: dict[str, Any]) -> str:
-    return _PLACEHOLDER.sub(lambda match: str(filled.get(match[1], match[0])), text)
+        return {name: fill(value, filled) for name, value in self.arguments.items()}
 
 
 def _tensor(text: str, filled: dict[str, Any]) -> Tensor:
-    match = _TENSOR.fullmatch(_filled(text, filled))
+    match = _TENSOR.fullmatch(fill_text(text, filled))
     if match is None:
         raise UsageError(
             f"{text!r} is not a shape; write for example 1x4x128x128x128, 4x{{seq}}:int64 or ids=4x8:int64"

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from membench.arguments import parse_argument
 from membench.errors import UsageError
-from membench.model_spec import ModelSpec, parse_argument
+from membench.model_spec import ModelSpec
 from membench.spec import NetworkSpec
 
 _NAMED = "package.module:name"

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from membench.arguments import parse_argument
 from membench.errors import UsageError
-from membench.model_spec import ModelSpec, Tensor, parse_argument
+from membench.model_spec import ModelSpec, Tensor
 from membench.spec import ProbeSpec
 
 NET = ModelSpec(factory="nets:unet", inputs=("1x4x{volume}",))
@@ -69,7 +70,7 @@ SCALARS = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(a
 TEXTS = st.text(st.characters(categories=("L", "N", "P", "Zs")), max_size=8)
 
 
-@given(st.recursive(SCALARS.filter(lambda value: value is not None) | TEXTS, st.lists, max_leaves=4) | st.none())
+@given(st.recursive(SCALARS | TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=4))
 def test_the_options_of_a_model_make_it_again(value: object) -> None:
     model = ModelSpec(
         factory="a:b", arguments={"x": value}, inputs=("4x{n}",), targets=("4",), loss="c:d", values={"n": 3}
