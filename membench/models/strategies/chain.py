@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from membench.models.blocks import Block
-from membench.models.strategies.couple import Ascent, Coupled, Descent, add_all, couple, undo_all
+from membench.models.strategies.couple import Ascent, Descent, Step, add_all, couple, undo_all
 from membench.models.strategies.replay import Conditions, Gradients
 from membench.models.strategies.reversible import Reversible, boxed, refuse_second_derivative
+from membench.models.strategies.room import rooms
 from membench.models.strategies.stem import SlicedConvolution
 
 if TYPE_CHECKING:
@@ -29,10 +30,9 @@ if TYPE_CHECKING:
 class ReversibleSliced(Reversible):
     """Keep one tensor for each resolution; in the backward pass undo the network step by step, slice by slice.
 
-    ``slices`` is into how many parts the hidden channels of a bottleneck are cut (at most its groups). None cuts them
-    so far that one part takes at most half of the network's full-resolution activation: further than that the rest of
-    the network is what fills the memory. A network with concatenated skips, which have no inverse, is run stage by
-    stage.
+    ``slices`` is into how many parts the hidden channels of a bottleneck are cut (at most its groups). None has each
+    level cut as far as `room.rooms` says: as the volume needs it, and no further than a limit of the allocator asks
+    for. A network with concatenated skips, which have no inverse, is run stage by stage.
     """
 
     def __init__(self, slices: int | None = None) -> None:
@@ -57,10 +57,10 @@ class _Chain:
         # Parameters are inputs, so that their gradients arrive through autograd and hooks on them (DDP) see them.
         self.parameters = list(network.parameters())
         self.conditions = conditions = Conditions(x.device)
-        widest = network.network.channels[0]
+        room = rooms(network.network.channels, x)
 
-        def steps(level: int, stage: "Stage") -> list[Coupled]:
-            return couple(cast("list[Block]", list(stage.blocks)), conditions, slices, room=widest / 2 * 8**level)
+        def steps(level: int, stage: "Stage") -> list[Step]:
+            return couple(cast("list[Block]", list(stage.blocks)), conditions, slices, room[level])
 
         self.stem = SlicedConvolution(network.stem, conditions)
         self.encoder = [steps(level, cast("Stage", stage)) for level, stage in enumerate(network.encoder)]

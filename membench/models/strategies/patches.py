@@ -12,10 +12,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from membench.models.strategies.products import add_product, multiply, outer
 from membench.models.strategies.replay import Conditions, Gradients, add_gradient
-from membench.models.strategies.sliced import add_product, multiply, outer
 
 Place = tuple[int, int, int]
+# What is made at one time is at most this part of the fine volume.
+PART = 8
 
 
 class Patches:
@@ -52,33 +54,34 @@ class Patches:
         self._parameter_gradients(d_fine, coarse, d_fine, gradients)
         return self._to_coarse(d_fine)
 
-    def _places(self) -> Iterator[tuple[Place, Tensor]]:
-        """Each place in the patch, with its weight (C, F)."""
+    def _shares(self) -> Iterator[tuple[Place, slice, Tensor]]:
+        """Each place in the patch, some of the fine volume's channels, and their weight (C, F)."""
+        weight = self._module.weight.detach().to(self._dtype)
+        channels, in_share = weight.shape[1], max(1, weight.shape[1] * self._kernel**3 // PART)
         for i, j, k in product(range(self._kernel), repeat=3):
-            yield (i, j, k), self._weight()[:, :, i, j, k]
+            for start in range(0, channels, in_share):
+                rows = slice(start, min(start + in_share, channels))
+                yield (i, j, k), rows, weight[:, rows, i, j, k]
 
-    def _weight(self) -> Tensor:
-        return self._module.weight.detach().to(self._dtype)
-
-    def _share(self, fine: Tensor, place: Place) -> Tensor:
+    def _share(self, fine: Tensor, place: Place, channels: slice) -> Tensor:
         (i, j, k), step = place, self._kernel
-        return fine[:, :, i::step, j::step, k::step]
+        return fine[:, channels, i::step, j::step, k::step]
 
-    def _flat_share(self, fine: Tensor, place: Place) -> Tensor:
-        return self._share(fine, place).to(self._dtype).flatten(2)
+    def _flat_share(self, fine: Tensor, place: Place, channels: slice) -> Tensor:
+        return self._share(fine, place, channels).to(self._dtype).flatten(2)
 
     def _to_coarse(self, fine: Tensor) -> Tensor:
         coarse_sides = [side // self._kernel for side in fine.shape[2:]]
-        total = self._module.weight.new_zeros(fine.shape[0], self._weight().shape[0], *coarse_sides)
+        total = self._module.weight.new_zeros(fine.shape[0], self._module.weight.shape[0], *coarse_sides)
         flat = total.flatten(2)
-        for place, weight in self._places():
-            add_product(flat, weight, self._flat_share(fine, place))
+        for place, channels, weight in self._shares():
+            add_product(flat, weight, self._flat_share(fine, place, channels), PART)
         return total
 
     def _add_to_fine(self, fine: Tensor, coarse: Tensor, settle: Callable[[Tensor], Tensor], sign: int = 1) -> None:
         flat = coarse.to(self._dtype).flatten(2)
-        for place, weight in self._places():
-            share = self._share(fine, place)
+        for place, channels, weight in self._shares():
+            share = self._share(fine, place, channels)
             made = multiply(weight.t(), flat).to(fine.dtype).view(share.shape)
             share.add_(settle(made), alpha=sign)
 
@@ -87,8 +90,8 @@ class Patches:
         if module.weight.requires_grad:
             flat = coarse.to(self._dtype).flatten(2)
             d_weight = torch.empty_like(module.weight)
-            for (i, j, k), _ in self._places():
-                d_weight[:, :, i, j, k] = outer(flat, self._flat_share(fine, (i, j, k)))
+            for (i, j, k), channels, _ in self._shares():
+                d_weight[:, channels, i, j, k] = outer(flat, self._flat_share(fine, (i, j, k), channels))
             add_gradient(gradients, module.weight, d_weight)
         if module.bias is not None and module.bias.requires_grad:
             add_gradient(gradients, module.bias, output.sum((0, 2, 3, 4), dtype=module.bias.dtype))

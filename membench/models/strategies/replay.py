@@ -62,6 +62,11 @@ class Repeatable:
         self._conditions = conditions
         self._random: RandomState | None = None
 
+    @property
+    def is_random(self) -> bool:
+        """Whether the module drew random numbers when it ran."""
+        return self._random is not None
+
     def run(self, x: Tensor) -> Tensor:
         if is_random(self._module):
             self._random = RandomState(self._conditions.device)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from membench.errors import UsageError
 from membench.models.blocks import Block
-from membench.models.strategies.couple import Coupled, add_all, couple, undo_all
+from membench.models.strategies.couple import Step, add_all, couple, undo_all
 from membench.models.strategies.replay import Conditions, Gradients
 from membench.spec import NetworkSpec
 
@@ -35,7 +35,7 @@ class Reversible:
 
     def run(self, blocks: Sequence[Block], x: Tensor) -> Tensor:
         conditions = Conditions(x.device)
-        steps = couple(blocks, conditions, self.slices, room=x.shape[1] / 2)
+        steps = couple(blocks, conditions, self.slices, room=x.shape[1])
         # Parameters are inputs, so that their gradients arrive through autograd and hooks on them (DDP) see them.
         parameters = list(nn.ModuleList(blocks).parameters())
         return _Stage.apply(conditions, steps, x, *parameters)  # type: ignore[no-any-return]
@@ -46,7 +46,7 @@ class _Stage(torch.autograd.Function):
     boxed_grads_call = True
 
     @staticmethod
-    def forward(ctx: Any, conditions: Conditions, steps: list[Coupled], x: Tensor, *parameters: Tensor) -> Tensor:
+    def forward(ctx: Any, conditions: Conditions, steps: list[Step], x: Tensor, *parameters: Tensor) -> Tensor:
         y = conditions.settle(x.clone(memory_format=torch.contiguous_format))
         add_all(steps, y)
         ctx.steps = steps

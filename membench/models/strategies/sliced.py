@@ -3,11 +3,16 @@
 Inside the bottleneck the expanded channels meet only in the linear projection (MobileNetV2, section 5.1), and group
 norm ties together no more than a group. So expand -> norm -> ReLU -> depthwise -> norm -> ReLU -> project runs slice by
 slice, on group boundaries, and the projections are summed: the same function up to the order of that sum. Backward,
-each slice is computed again, differentiated and freed before the next, by hand: autograd would hold twice as much.
+each slice is computed again, differentiated and freed before the next, by hand: autograd would hold four times as much.
+
+A slice is held in chunks of a few channels, which change from expanded channels to what the depthwise convolution gives
+and on to gradients. All else is of one chunk: a norm needs the moments of its whole group, no more. What is needed
+twice is computed twice, or kept where there is room for it. All chunks are alike, so one's memory serves the next.
 
 The 1x1x1 convolutions are matrix products, which need no workspace, and neither does the depthwise convolution.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple, cast
 
@@ -16,6 +21,8 @@ from torch import Tensor, nn
 from torch.nn.functional import relu_
 
 from membench.models.functions import MBConv
+from membench.models.strategies.norms import Moments, Norm, NormBackward, Sums
+from membench.models.strategies.products import add_product, multiply, outer
 
 aten = torch.ops.aten
 
@@ -29,205 +36,200 @@ def can_slice(function: nn.Module) -> bool:
     )
 
 
-def slices_within(function: nn.Module, room: float) -> int:
-    """Into how few slices the hidden channels can be cut with at most ``room`` channels, or one group, in each."""
-    if not can_slice(function):
-        return 1
-    norm = cast(nn.GroupNorm, cast(MBConv, function).expand_norm)
-    in_slice = max(1, int(room / (norm.num_channels / norm.num_groups)))
-    return -(-norm.num_groups // in_slice)
+class _Chunk(NamedTuple):
+    """Some of a slice's channels: which they are, in the slice and of all, and their weights (views)."""
 
-
-class _Part(NamedTuple):
-    """A slice of the hidden channels: which they are, how many groups, and their parameters (views)."""
-
+    inside: slice
     channels: slice
-    groups: int
     expand: Tensor
-    expand_scale: Tensor
-    expand_shift: Tensor
     depthwise: Tensor
-    depthwise_scale: Tensor
-    depthwise_shift: Tensor
     project: Tensor
 
 
-class _Normed(NamedTuple):
-    """What group norm's backward pass needs besides its input."""
+class _Part(NamedTuple):
+    """A slice of the hidden channels: which they are, how many groups, and its chunks."""
 
-    mean: Tensor
-    rstd: Tensor
+    channels: slice
+    groups: int
+    chunks: list[_Chunk]
 
 
 class SlicedBottleneck:
     """An `MBConv`'s function up to the projection's norm, on (N, C, D, H, W), in ``slices`` parts.
 
-    ``dtype`` is what products and convolutions compute in (autocast's, or the input's). Group norm takes its
-    statistics in float32 either way, as PyTorch's does, and its output is rounded to ``dtype`` as the next
-    convolution would round it under autocast.
+    Parts are computed in chunks of at most ``in_chunk`` channels. ``keeps`` has the backward pass keep two more tensors
+    of a slice, and compute four products fewer.
+    ``dtype`` is what products and convolutions compute in (autocast's, or the input's). Norms are taken in float32
+    either way, as PyTorch's are under autocast, and what they give is rounded to ``dtype`` as the next convolution
+    would round it.
     """
 
-    def __init__(self, function: nn.Module, slices: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, function: nn.Module, slices: int, dtype: torch.dtype, *, in_chunk: int, keeps: bool = False
+    ) -> None:
         self.function = cast(MBConv, function)
+        self.keeps = keeps
         self.dtype = dtype
         self.norm = cast(nn.GroupNorm, self.function.expand_norm)
         self.second_norm = cast(nn.GroupNorm, self.function.depthwise_norm)
-        self.parts = self._cut(slices)
+        self.parts = self._cut(slices, in_chunk)
 
-    def _cut(self, slices: int) -> list[_Part]:
-        f, groups = self.function, self.norm.num_groups
-        in_group = f.expand.out_channels // groups
+    def _cut(self, slices: int, in_chunk: int) -> list[_Part]:
+        groups = self.norm.num_groups
+        in_group = self.function.expand.out_channels // groups
         slices = min(slices, groups)
-        bounds = [groups * i // slices for i in range(slices + 1)]
-        return [self._part(slice(a * in_group, b * in_group), b - a) for a, b in pairwise(bounds)]
+        bounds = [groups * i // slices * in_group for i in range(slices + 1)]
+        return [
+            _Part(
+                channels=slice(start, end),
+                groups=(end - start) // in_group,
+                chunks=[self._chunk(start, a, min(a + in_chunk, end)) for a in range(start, end, in_chunk)],
+            )
+            for start, end in pairwise(bounds)
+        ]
 
-    def _part(self, channels: slice, groups: int) -> _Part:
-        f = self.function
-        return _Part(
+    def _chunk(self, start: int, a: int, b: int) -> _Chunk:
+        f, channels = self.function, slice(a, b)
+        return _Chunk(
+            inside=slice(a - start, b - start),
             channels=channels,
-            groups=groups,
             expand=f.expand.weight.detach()[channels].flatten(1).to(self.dtype),
-            expand_scale=self.norm.weight.detach()[channels],
-            expand_shift=self.norm.bias.detach()[channels],
             depthwise=f.depthwise.weight.detach()[channels].to(self.dtype),
-            depthwise_scale=self.second_norm.weight.detach()[channels],
-            depthwise_shift=self.second_norm.bias.detach()[channels],
             project=f.project.weight.detach()[:, channels].flatten(1).to(self.dtype),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """The projection, before its norm: (N, C, D, H, W) to the same shape."""
+        """The projection, before its norm: (N, C, D, H, W) to the same shape, in the parameters' dtype."""
         x = x.to(self.dtype)
-        flat = x.flatten(2)
-        projected = torch.zeros_like(flat, dtype=self.norm.weight.dtype)
+        projected = torch.zeros_like(x, dtype=self.norm.weight.dtype, memory_format=torch.contiguous_format)
         for part in self.parts:
-            second = self._convolve(part, self._first(part, flat, x)[0])
-            hidden, _ = self._activated(second, part, self.second_norm, part.depthwise_scale, part.depthwise_shift)
-            del second
-            add_product(projected, part.project, hidden.flatten(2))
-            del hidden
-        return projected.view_as(x)
+            self._project(part, x, projected)
+        return projected
+
+    def _project(self, part: _Part, x: Tensor, projected: Tensor) -> None:
+        """Add the share of one slice."""
+        held, _, norm = self._convolved(part, x)
+        for chunk in part.chunks:
+            hidden = relu_(norm.apply(held.pop(0), chunk.inside, in_place=True)).to(self.dtype)
+            add_product(projected.flatten(2), chunk.project, hidden.flatten(2))
 
     def backward(self, x: Tensor, gradient: Tensor, d_x: Tensor) -> dict[Tensor, Tensor]:
         """Add the gradient of x to ``d_x`` in place; give the parameters' gradients.
 
         ``gradient`` is that of the projection before its norm. All are (N, C, D, H, W).
         """
-        x, gradient = x.to(self.dtype), gradient.to(self.dtype)
-        f = self.function
-        sliced: list[Tensor] = [
-            f.expand.weight,
-            self.norm.weight,
-            self.norm.bias,
-            f.depthwise.weight,
-            self.second_norm.weight,
-            self.second_norm.bias,
-            f.project.weight,
-        ]
-        gradients = {parameter: torch.empty_like(parameter) for parameter in sliced}
+        x, gradient, f = x.to(self.dtype), gradient.to(self.dtype), self.function
+        by_channel = (
+            *(f.expand.weight, self.norm.weight, self.norm.bias),
+            *(f.depthwise.weight, self.second_norm.weight, self.second_norm.bias, f.project.weight),
+        )
+        found = {parameter: torch.empty_like(parameter) for parameter in by_channel}
         for part in self.parts:
-            found = self._differentiate(part, x, gradient, d_x)
-            for parameter, value in zip(sliced, found, strict=True):
-                place = gradients[parameter]
-                rows = place[:, part.channels] if parameter is f.project.weight else place[part.channels]
-                rows.copy_(value.view_as(rows))
-        return gradients
+            self._differentiate(part, x, gradient, d_x, found)
+        return found
 
-    def _differentiate(self, part: _Part, x: Tensor, gradient: Tensor, d_x: Tensor) -> tuple[Tensor, ...]:
+    def _differentiate(
+        self, part: _Part, x: Tensor, gradient: Tensor, d_x: Tensor, found: dict[Tensor, Tensor]
+    ) -> None:
         """One slice: compute it again, then take the gradient back through it, freeing each tensor at its last use."""
-        flat, flat_gradient = x.flatten(2), gradient.flatten(2)
-        # What leads to the depthwise convolution is not kept but computed again: a product of few channels is cheaper
-        # than a slice held all the while.
-        second = self._convolve(part, self._first(part, flat, x)[0])
-        hidden, second_statistics = self._activated(
-            second, part, self.second_norm, part.depthwise_scale, part.depthwise_shift
-        )
-        d_project = outer(flat_gradient, hidden.flatten(2))
-        d_hidden = multiply(part.project.t(), flat_gradient).view_as(hidden)
-        _through_relu(d_hidden, hidden)
-        del hidden
-        # Rebound one at a time: under autocast these are copies, and a copy's original must not wait for the norm.
-        d_hidden = d_hidden.to(part.depthwise_scale.dtype)
-        second = second.to(part.depthwise_scale.dtype)
-        d_second, d_depthwise_scale, d_depthwise_shift = _norm_backward(
-            d_hidden, second, part, second_statistics, part.depthwise_scale
-        )
-        del d_hidden, second
-        d_second = d_second.to(self.dtype)
-        first, first_statistics = self._first(part, flat, x)
-        d_first, d_depthwise = self._convolve_backward(part, d_second, first)
-        del d_second
-        _through_relu(d_first, first)
-        del first
-        d_first = d_first.to(part.expand_scale.dtype)
-        expanded = self._expand(part, flat, x).to(part.expand_scale.dtype)
-        d_expanded, d_expand_scale, d_expand_shift = _norm_backward(
-            d_first, expanded, part, first_statistics, part.expand_scale
-        )
-        del d_first, expanded
-        d_expanded = d_expanded.to(self.dtype)
-        d_expand = outer(d_expanded.flatten(2), flat)
-        add_product(d_x.flatten(2), part.expand.t(), d_expanded.flatten(2))
-        return d_expand, d_expand_scale, d_expand_shift, d_depthwise, d_depthwise_scale, d_depthwise_shift, d_project
+        expanded = [self._expand(chunk, x) for chunk in part.chunks] if self.keeps else []
+        held, first, second = self._convolved(part, x, expanded)
+        back, d_hiddens = self._through_projection(part, second, held, gradient, found)
+        sums = []
+        for number, chunk in enumerate(part.chunks):
+            if self.keeps:
+                d_hidden = d_hiddens.pop(0)
+            else:
+                d_hidden = self._back_to_second(chunk, second, held[number], gradient)[1]
+            held[number] = back.apply(d_hidden, held[number], chunk.inside).to(self.dtype)
+            del d_hidden
+            read = expanded[number] if expanded else self._expand(chunk, x)
+            held[number] = self._back_through_convolution(chunk, first, read, held[number], found)
+            read = expanded[number] if expanded else self._expand(chunk, x)
+            sums.append(Sums.of(held[number].to(self.norm.weight.dtype), read))
+            del read
+        back = self._found_at_norm(self.norm, part, first, sums, x, found)
+        for chunk in part.chunks:
+            read = expanded.pop(0) if expanded else self._expand(chunk, x)
+            d_read = back.apply(held.pop(0).to(self.norm.weight.dtype), read, chunk.inside).to(self.dtype).flatten(2)
+            found[self.function.expand.weight][chunk.channels] = _kernels(outer(d_read, x.flatten(2)))
+            add_product(d_x.flatten(2), chunk.expand.t(), d_read)
 
-    def _first(self, part: _Part, flat: Tensor, x: Tensor) -> tuple[Tensor, _Normed]:
-        """What the depthwise convolution reads."""
-        return self._activated(self._expand(part, flat, x), part, self.norm, part.expand_scale, part.expand_shift)
+    def _through_projection(
+        self, part: _Part, norm: Norm, held: list[Tensor], gradient: Tensor, found: dict[Tensor, Tensor]
+    ) -> tuple[NormBackward, list[Tensor]]:
+        """The way back through the norm before the projection; what goes in there, by chunks, if it is kept."""
+        sums, d_hiddens, weight = [], [], self.function.project.weight
+        for chunk, convolved in zip(part.chunks, held, strict=True):
+            hidden, d_hidden = self._back_to_second(chunk, norm, convolved, gradient)
+            found[weight][:, chunk.channels] = _kernels(outer(gradient.flatten(2), hidden.flatten(2)))
+            del hidden
+            sums.append(Sums.of(d_hidden, convolved))
+            if self.keeps:
+                d_hiddens.append(d_hidden)
+            del d_hidden
+        return self._found_at_norm(self.second_norm, part, norm, sums, gradient, found), d_hiddens
 
     @staticmethod
-    def _expand(part: _Part, flat: Tensor, x: Tensor) -> Tensor:
-        return multiply(part.expand, flat).view(x.shape[0], -1, *x.shape[2:])
+    def _found_at_norm(
+        module: nn.GroupNorm, part: _Part, norm: Norm, sums: list[Sums], like: Tensor, found: dict[Tensor, Tensor]
+    ) -> NormBackward:
+        """The way back through a norm over as many voxels as ``like`` has, with its parameters' gradients found."""
+        back = norm.backward(sums, like[0, 0].numel())
+        found[module.weight][part.channels] = back.d_scale
+        found[module.bias][part.channels] = back.d_shift
+        return back
 
-    def _convolve(self, part: _Part, hidden: Tensor) -> Tensor:
-        padding = self.function.depthwise.padding
-        return torch.conv3d(hidden, part.depthwise, padding=cast("tuple[int, ...]", padding), groups=hidden.shape[1])
+    def _expand(self, chunk: _Chunk, x: Tensor) -> Tensor:
+        return multiply(chunk.expand, x.flatten(2)).view(x.shape[0], -1, *x.shape[2:])
 
-    def _convolve_backward(self, part: _Part, gradient: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        ones, padding = [1, 1, 1], list(cast("tuple[int, ...]", self.function.depthwise.padding))
+    def _convolved(self, part: _Part, x: Tensor, expanded: Sequence[Tensor] = ()) -> tuple[list[Tensor], Norm, Norm]:
+        """What the depthwise convolution gives, by chunks, and the norms before and after it.
+
+        ``expanded``, if given, stays as it is.
+        """
+        dtype = self.norm.weight.dtype
+        held = [*expanded] or [self._expand(chunk, x) for chunk in part.chunks]
+        first = self._norm(self.norm, part, [Moments.of(chunk, dtype) for chunk in held])
+        moments = []
+        for number, chunk in enumerate(part.chunks):
+            hidden = relu_(first.apply(held[number], chunk.inside, in_place=not expanded)).to(self.dtype)
+            held[number] = self._convolve(chunk, hidden)
+            del hidden
+            moments.append(Moments.of(held[number], dtype))
+        return held, first, self._norm(self.second_norm, part, moments)
+
+    @staticmethod
+    def _norm(norm: nn.GroupNorm, part: _Part, moments: list[Moments]) -> Norm:
+        scale, shift = norm.weight.detach()[part.channels], norm.bias.detach()[part.channels]
+        return Norm(moments, part.groups, scale, shift, norm.eps)
+
+    def _back_to_second(self, chunk: _Chunk, norm: Norm, convolved: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """What the projection read, and the gradient of what the norm before it gave, in the parameters' dtype."""
+        hidden = relu_(norm.apply(convolved, chunk.inside))
+        d_hidden = multiply(chunk.project.t(), gradient.flatten(2)).view_as(hidden).to(hidden.dtype)
+        _through_relu(d_hidden, hidden)
+        return hidden.to(self.dtype), d_hidden
+
+    def _back_through_convolution(
+        self, chunk: _Chunk, norm: Norm, expanded: Tensor, gradient: Tensor, found: dict[Tensor, Tensor]
+    ) -> Tensor:
+        """The gradient of what the norm before the depthwise convolution gave."""
+        hidden = relu_(norm.apply(expanded, chunk.inside, in_place=not self.keeps)).to(self.dtype)
+        weight, ones = self.function.depthwise.weight, [1, 1, 1]
         d_hidden, d_weight, _ = aten.convolution_backward(
-            gradient, hidden, part.depthwise, None, ones, padding, ones, False, [0, 0, 0], hidden.shape[1],
+            gradient, hidden, chunk.depthwise, None, ones, self._padding(), ones, False, [0, 0, 0], hidden.shape[1],
             [True, True, False],
         )  # fmt: skip
-        return d_hidden, d_weight
+        found[weight][chunk.channels] = d_weight
+        _through_relu(d_hidden, hidden)
+        return d_hidden  # type: ignore[no-any-return]
 
-    @staticmethod
-    def _activated(x: Tensor, part: _Part, norm: nn.GroupNorm, scale: Tensor, shift: Tensor) -> tuple[Tensor, _Normed]:
-        batch, channels = x.shape[:2]
-        values, dtype = x.numel() // (batch * channels), x.dtype
-        x = x.to(scale.dtype)
-        y, mean, rstd = aten.native_group_norm(x, scale, shift, batch, channels, values, part.groups, norm.eps)
-        del x
-        return relu_(y).to(dtype), _Normed(mean, rstd)
+    def _convolve(self, chunk: _Chunk, hidden: Tensor) -> Tensor:
+        return torch.conv3d(hidden, chunk.depthwise, padding=self._padding(), groups=hidden.shape[1])
 
-
-def _norm_backward(
-    gradient: Tensor, x: Tensor, part: _Part, statistics: _Normed, scale: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Group norm's backward pass with its result in the gradient's place: PyTorch's own would hold one slice more.
-
-    With y = scale * (x - mean) * rstd + shift over the M values of a group, the gradient of x is
-    ``scale * rstd * dy + a * x + b``, where a = (B * mean - A) * rstd^3 / M and b = -a * mean - B * rstd / M, for the
-    group's sums A of ``scale * dy * x`` and B of ``scale * dy`` (Wu & He, Group Normalization, 2018, differentiated).
-    """
-    batch, channels = x.shape[:2]
-    groups, in_group = part.groups, channels // part.groups
-    sums_of_products = torch.bmm(gradient.view(batch * channels, 1, -1), x.view(batch * channels, -1, 1))
-    products = sums_of_products.view(batch, groups, in_group)
-    sums = gradient.sum((2, 3, 4)).view(batch, groups, in_group)
-    mean, rstd = statistics.mean.view(batch, groups, 1), statistics.rstd.view(batch, groups, 1)
-    scales = scale.view(1, groups, in_group)
-    values = in_group * x[0, 0].numel()
-    a_sum, b_sum = (scales * products).sum(2, keepdim=True), (scales * sums).sum(2, keepdim=True)
-    a = (b_sum * mean - a_sum) * rstd**3 / values
-    b = -a * mean - b_sum * rstd / values
-    d_scale = ((products - sums * mean) * rstd).sum(0).flatten()
-    d_shift = sums.sum(0).flatten()
-
-    def over_channels(factor: Tensor) -> Tensor:
-        return factor.expand(batch, groups, in_group).reshape(batch, channels, 1, 1, 1)
-
-    gradient.mul_(over_channels(scales * rstd)).addcmul_(x, over_channels(a)).add_(over_channels(b))
-    return gradient, d_scale, d_shift
+    def _padding(self) -> list[int]:
+        return list(cast("tuple[int, ...]", self.function.depthwise.padding))
 
 
 def _through_relu(gradient: Tensor, output: Tensor) -> None:
@@ -235,19 +237,6 @@ def _through_relu(gradient: Tensor, output: Tensor) -> None:
     aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
 
 
-def multiply(weight: Tensor, x: Tensor) -> Tensor:
-    """(O, I) times (N, I, V)."""
-    return torch.bmm(weight.expand(x.shape[0], *weight.shape), x)
-
-
-def outer(a: Tensor, b: Tensor) -> Tensor:
-    """The sum over samples and voxels of (N, O, V) and (N, I, V): (O, I)."""
-    return torch.bmm(a, b.transpose(1, 2)).sum(0)
-
-
-def add_product(target: Tensor, weight: Tensor, x: Tensor) -> None:
-    """Add (O, I) times (N, I, V) to ``target`` (N, O, V) in place, without room for the product where types agree."""
-    if target.dtype == x.dtype:
-        target.baddbmm_(weight.expand(x.shape[0], *weight.shape), x)
-    else:
-        target.add_(multiply(weight, x))
+def _kernels(weight: Tensor) -> Tensor:
+    """A matrix as the weight of a 1x1x1 convolution."""
+    return weight.view(*weight.shape, 1, 1, 1)

@@ -8,7 +8,8 @@ from torch.nn.functional import conv3d
 
 from membench.errors import UsageError
 from membench.models import build, get_strategy
-from membench.models.cost import OperationCounter, recomputation, step_flops
+from membench.models.cost import OperationCounter, _network_flops, recomputation, step_flops
+from membench.models.strategies import chain
 from membench.spec import NetworkSpec
 
 SMALL = NetworkSpec(base_channels=16, stages=3, blocks=2, expansion=2, norm_groups=4)
@@ -59,17 +60,23 @@ def test_a_strategy_for_one_stage_costs_that_stage(strategy: str, level: int) ->
     assert step_flops(SMALL, mix) - step_flops(SMALL, "plain") == functions_flops(SMALL)[level]
 
 
+@pytest.mark.parametrize(("room", "products"), [(0.0, 5), (1e9, 1)])
 @pytest.mark.parametrize("slices", [2, 4])
-def test_a_slice_expands_three_times_more_and_convolves_once_more(slices: int) -> None:
-    """Beyond one more run of every function and of every way up; group norm's own sums of products are counted too."""
+def test_slices_run_once_more_and_products_again_where_nothing_is_kept(slices, room, products, monkeypatch) -> None:
+    """Beyond one more run of every function and of every way up: a slice is convolved again, and each chunk expanded.
+
+    Without room what is expanded is computed three more times, and the gradient of what is projected once more.
+    """
+    monkeypatch.setattr(chain, "rooms", lambda channels, x: [room] * len(channels))
+    _network_flops.cache_clear()
     extra = step_flops(SMALL, "reversible-sliced", slices=slices) - step_flops(SMALL, "plain")
+    _network_flops.cache_clear()
     more = []
     for level, channels in enumerate(SMALL.channels):
         half, voxels = channels // 2, 8 ** (SMALL.stages - 1 - level)
         hidden = half * SMALL.expansion
         functions = 2 * SMALL.blocks * (1 if level == SMALL.stages - 1 else 2)
-        products = 3 * half * hidden + hidden * SMALL.kernel_size**3 + 2 * hidden
-        more.append(functions * voxels * 2 * products)
+        more.append(functions * voxels * 2 * (products * half * hidden + hidden * SMALL.kernel_size**3))
     assert extra == sum(functions_flops(SMALL)) + sum(more) + way_flops(SMALL)
 
 

@@ -1,5 +1,7 @@
 """Strategy `reversible-sliced`: into how many slices the functions are cut changes memory, never the result."""
 
+from itertools import groupby
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +11,8 @@ from torch import nn
 from membench.models import build
 from membench.models.functions import MBConv
 from membench.models.strategies.chain import ReversibleSliced
-from membench.models.strategies.sliced import SlicedBottleneck, can_slice, slices_within
+from membench.models.strategies.sliced import SlicedBottleneck, can_slice
+from membench.models.strategies.slicing import Slicing, slicing
 from membench.spec import NetworkSpec
 
 SLICES = [None, 1, 2, 3, 8]
@@ -86,8 +89,10 @@ def test_a_network_has_the_same_gradients(spec, cells, batch, slices):
     sides=st.tuples(*[st.integers(2, 5)] * 3),
     batch=st.integers(1, 2),
     slices=st.integers(1, 9),
+    in_chunk=st.integers(1, 9),
+    keeps=st.booleans(),
 )
-def test_a_bottleneck_is_the_module_it_slices(groups, in_group, sides, batch, slices):
+def test_a_bottleneck_is_the_module_it_slices(groups, in_group, sides, batch, slices, in_chunk, keeps):
     torch.manual_seed(groups)
     spec = NetworkSpec(norm_groups=groups, expansion=2)
     module = MBConv(spec, groups * in_group).double()
@@ -99,7 +104,7 @@ def test_a_bottleneck_is_the_module_it_slices(groups, in_group, sides, batch, sl
     gradient = torch.randn_like(expected)
 
     with torch.no_grad():
-        sliced = SlicedBottleneck(module, slices, torch.float64)
+        sliced = SlicedBottleneck(module, slices, torch.float64, in_chunk=in_chunk, keeps=keeps)
         torch.testing.assert_close(sliced.forward(x), expected, rtol=1e-11, atol=1e-11)
         d_x = torch.ones_like(x)
         gradients = sliced.backward(x, gradient, d_x)
@@ -117,7 +122,17 @@ def test_what_can_be_sliced(options, possible, small):
     function = MBConv(small(norm_groups=4, **options), 16)
     assert can_slice(function) is possible
     groups = 4 if not options else 32
-    assert slices_within(function, room=1e9) == 1
-    assert slices_within(function, room=16) == (2 if possible else 1)
-    assert slices_within(function, room=0.1) == (groups if possible else 1)
+    assert slicing(function, room=1e9) == Slicing(1)
+    assert slicing(function, room=0.1) == Slicing(groups if possible else 1)
     assert not can_slice(nn.Linear(2, 2))
+
+
+def test_a_function_is_cut_no_further_than_the_room_asks_for(small):
+    """Whole, in slices that keep what is needed twice, and in slices that do not: in this order."""
+    function = MBConv(small(norm_groups=8, expansion=6), 16)
+    ways = [slicing(function, room) for room in range(700, 0, -1)]
+    assert [way for way, _ in groupby(ways)] == [
+        Slicing(1), *(Slicing(slices, keeps=True) for slices in (2, 3, 4, 8)), *map(Slicing, (4, 8))
+    ]  # fmt: skip
+    assert slicing(function, room=200, slices=4).keeps
+    assert not slicing(function, room=20, slices=4).keeps
