@@ -2,6 +2,7 @@
 
     python benchmarks/drift.py --out drift            # drift.csv and drift.png, drift.svg in that folder
     python benchmarks/drift.py --blocks 2 --blocks 8 --out drift
+    python benchmarks/drift.py --out benchmarks/results --ship  # also as the table that reports warn by
 
 An inverse is exact only up to rounding, and what it gives is the input of the next one. Three relative errors (2-norms)
 are measured, on the CPU, for a network as it is initialised and a volume of random numbers:
@@ -30,6 +31,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch import Tensor
 
+import membench.report
 from membench.cli.output import out, plain_table
 from membench.models import UNet3d, build, segmentation_loss
 from membench.models.blocks import Block
@@ -37,6 +39,7 @@ from membench.models.strategies.chain import ReversibleSliced
 from membench.models.strategies.couple import add_all, couple, undo_all
 from membench.models.strategies.replay import Conditions
 from membench.models.strategies.reversible import Reversible
+from membench.report.drift import Drift
 from membench.report.figures.style import LEGEND, RC, VariantStyle, new_figure, render
 from membench.spec import NetworkSpec
 from membench.units import parse_volume
@@ -46,22 +49,6 @@ PRECISIONS = ("fp32", "bf16")
 DEPTHS = (1, 2, 4, 8, 16, 32)
 BOUND = 1e-3
 TITLES = {"fp32": "float32", "bf16": "bf16 autocast"}
-
-
-class Drift(msgspec.Struct, frozen=True, kw_only=True):
-    """Relative errors of one strategy at one depth; ``bound`` is what ``gradient`` is to stay below."""
-
-    strategy: str
-    precision: str
-    blocks: int
-    input: float
-    gradient: float
-    rounding: float
-    bound: float
-
-    @property
-    def exceeds(self) -> bool:
-        return not self.gradient <= self.bound
 
 
 def measure(network: NetworkSpec, volume: Sequence[int], depths: Sequence[int], seed: int = 0) -> Iterator[Drift]:
@@ -108,7 +95,7 @@ def _reconstruction_error(network: UNet3d, strategy: Reversible, x: Tensor, prec
         entered = network.stem(x).float()
         blocks = cast("list[Block]", list(network.encoder[0].blocks))
         conditions = Conditions(x.device)
-        steps = couple(blocks, conditions, strategy.slices, room=entered.shape[1] / 2)
+        steps = couple(blocks, conditions, strategy.slices, room=entered.shape[1])
         entered = conditions.settle(entered)
         h = entered.clone()
         add_all(steps, h)
@@ -154,13 +141,18 @@ def main(
     base_channels: Annotated[int, typer.Option(help="Channels of the first stage.")] = 32,
     stages: Annotated[int, typer.Option(help="Resolutions.")] = 2,
     seed: Annotated[int, typer.Option(help="Of the initial parameters and the volume.")] = 0,
+    ship: Annotated[
+        bool, typer.Option("--ship", help="Make it the table of the package (membench.report.drift).")
+    ] = False,
 ) -> None:
     """Measure the drift of reconstruction."""
     network = NetworkSpec(base_channels=base_channels, stages=stages)
     found = list(measure(network, parse_volume(volume), sorted(set(blocks or DEPTHS)), seed))
     out_folder.mkdir(parents=True, exist_ok=True)
     rows = [msgspec.structs.asdict(row) for row in found]
-    pd.DataFrame(rows).to_csv(out_folder / "drift.csv", index=False, float_format="%.3e", lineterminator="\n")
+    table_text = pd.DataFrame(rows).to_csv(index=False, float_format="%.3e", lineterminator="\n")
+    for folder in (out_folder, *([Path(membench.report.__file__).parent] if ship else [])):
+        (folder / "drift.csv").write_text(table_text, encoding="utf-8")
     figure = draw(found)
     for kind in ("png", "svg"):
         (out_folder / f"drift.{kind}").write_bytes(render(figure, kind))

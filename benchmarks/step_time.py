@@ -1,6 +1,6 @@
 """The price of each strategy in time: full training steps, alternating in one process, against `plain`.
 
-    python benchmarks/step_time.py                     # the default network, a small volume, on the CPU
+    python benchmarks/step_time.py    # the default network, a small volume, on the CPU and, if there is one, the GPU
     python benchmarks/step_time.py --device cuda --volume 96
     python benchmarks/step_time.py --strategy reversible --strategy plain:reversible:reversible:reversible --json
 
@@ -191,7 +191,9 @@ def main(
     stages: Annotated[int, typer.Option(help="Resolutions.")] = 4,
     blocks: Annotated[int, typer.Option(help="Blocks per stage.")] = 2,
     block: Annotated[BlockKind, typer.Option(help="mbconv or conv.")] = "mbconv",
-    device: Annotated[str, typer.Option(help="cpu, or cuda, cuda:N.")] = "cpu",
+    device: Annotated[
+        str | None, typer.Option(help="cpu, or cuda, cuda:N; if left out the CPU, and the GPU where there is one.")
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Timed steps of each strategy.")] = ROUNDS,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     onednn: Annotated[bool, typer.Option(help="Convolve by oneDNN on the CPU.")] = True,
@@ -201,17 +203,20 @@ def main(
     load_plugins()
     network = NetworkSpec(base_channels=base_channels, stages=stages, blocks=blocks, block=block)
     torch.backends.mkldnn.set_flags(onednn)  # type: ignore[no-untyped-call]
-    found = compare(
-        network, parse_volume(volume), strategy or strategies(), device=device, rounds=rounds, threads=threads
-    )
+    names, voxels = strategy or strategies(), parse_volume(volume)
+    devices = [device] if device else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    found = {on: compare(network, voxels, names, device=on, rounds=rounds, threads=threads) for on in devices}
     if json:
-        print_json({"volume": volume, "device": device, "rounds": rounds, "network": network, "strategies": found})
+        first, *others = found.items()
+        document = {"volume": volume, "device": first[0], "rounds": rounds, "network": network, "strategies": first[1]}
+        print_json(document | {f"strategies_on_{on}": rows for on, rows in others})
     else:
-        out().print(*_lines(found), sep="\n")
+        for on, rows in found.items():
+            out().print(*_lines(rows, on), sep="\n")
 
 
-def _lines(found: Sequence[StepTime]) -> Iterator[Any]:
-    table = plain_table("Strategy", "Step time", "lowest", "highest", "Operations", "Seconds")
+def _lines(found: Sequence[StepTime], device: str) -> Iterator[Any]:
+    table = plain_table("Strategy", f"Step time ({device})", "lowest", "highest", "Operations", "Seconds")
     for row in found:
         figures = (f"{row.ratio:.2f}×", f"{row.lowest:.2f}×", f"{row.highest:.2f}×", f"{row.operations_ratio:.2f}×")
         seconds = f"{row.forward_seconds + row.backward_seconds:.2f}"

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from membench.report.drift import drift_warning
 from membench.result import DeviceInfo, Point, SearchResult
 from membench.spec import ProbeSpec
 from membench.sweep import SweepResult, extent_ratio, ratios
@@ -79,6 +80,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         if self.search.holes:
             found.append("probed values out of order (holes): a value does not fit although a larger one does")
         found += (f"not exact, {reason}" for reason in self.search.inexact_because)
+        if self.search.largest_fit is not None and (drift := drift_warning(self.search.largest_fit)):
+            found.append(drift)
         return tuple(found)
 
 

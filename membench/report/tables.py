@@ -118,6 +118,7 @@ def _price_record(price: Price) -> dict[str, Any]:
         "recomputation": price.recomputation,
         "status": found.status,
         **peaks,
+        "floor_bytes": price.floor,
         "host_bytes": found.host_bytes,
         "on_front": price.on_front,
         "probe": found.spec.key(),

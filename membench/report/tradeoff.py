@@ -2,6 +2,7 @@
 
 import msgspec
 
+from membench.floor import known_floor
 from membench.result import Measurement, Point
 from membench.sweep import PricedProbe, SweepResult
 
@@ -23,6 +24,17 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def measurement(self) -> Measurement:
         return self.point.measurement
+
+    @property
+    def floor(self) -> int | None:
+        """The least that any exact training step of the network must hold, in bytes; None where it is not known."""
+        return known_floor(self.measurement.spec)
+
+    @property
+    def multiple(self) -> float | None:
+        """The peak allocated over the floor, where both are known."""
+        found = self.measurement
+        return found.peak_allocated_bytes / self.floor if found.fits and self.floor else None
 
     @property
     def pays_otherwise(self) -> bool:

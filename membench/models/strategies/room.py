@@ -9,8 +9,8 @@ from torch import Tensor
 
 from membench.models.strategies.slicing import SPARING
 
-# Of what the budget leaves, so much is given away: blocks of memory do not fit together without gaps.
-SHARE = 0.7
+# Of what a limit leaves, so much is given away: the estimates are rough, and blocks do not fit together without gaps.
+SHARE = 0.5
 
 
 def rooms(channels: Sequence[int], x: Tensor) -> list[float]:
