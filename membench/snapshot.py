@@ -140,21 +140,29 @@ def read_snapshot(path: Path) -> Snapshot:
         MembenchError: the file cannot be read, is no such snapshot, or names code; the message says which.
     """
     try:
+        return msgspec.convert(read_plain(path), Snapshot, dec_hook=_Stacks())
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise MembenchError(
+            f"{path} is no snapshot of PyTorch's allocator ({_first_line(error)}); "
+            "torch.cuda.memory._dump_snapshot writes one"
+        ) from None
+
+
+def read_plain(path: Path) -> Any:
+    """Read a pickle of lists, dictionaries, numbers and texts, as it is. Nothing in it is run.
+
+    Raises:
+        MembenchError: the file cannot be read, is no pickle, or names code; the message says which.
+    """
+    try:
         with path.open("rb") as file:
-            content = _PlainUnpickler(file).load()
+            return _PlainUnpickler(file).load()
     except OSError as error:
         raise MembenchError(f"{path}: {error.strerror or error}") from None
     except _NamesCodeError as error:
         raise MembenchError(f"{path} is refused: {error}") from None
     except Exception as error:  # a damaged pickle raises nearly anything, EOFError and MemoryError among it
         raise MembenchError(f"{path} is no pickle that can be read ({_first_line(error)})") from None
-    try:
-        return msgspec.convert(content, Snapshot, dec_hook=_Stacks())
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise MembenchError(
-            f"{path} is no snapshot of PyTorch's allocator ({_first_line(error)}); "
-            "torch.cuda.memory._dump_snapshot writes one"
-        ) from None
 
 
 def live_blocks(snapshot: Snapshot) -> Iterator[Block]:

@@ -14,7 +14,7 @@ from membench.cli.output import err, out, print_json
 from membench.cli.probing import on_device
 from membench.errors import MembenchError, UsageError
 from membench.probe import Prober
-from membench.profile import Analysis, Profile, compared, record
+from membench.profile import Analysis, Profile, record
 from membench.profile.advice import remedies
 from membench.profile.diff import SNAPSHOT_FILE
 from membench.report.profile import write_profile
@@ -82,8 +82,8 @@ def _recorded(probe: ProbeSpec, folder: Path, *, advice: bool, say: Callable[[st
         say(f"{probe.steps} training steps on {device.info.title} …")
         unrecorded = prober(probe)
         say("the same, recorded …")
-        analysis = record(probe, prober, folder / SNAPSHOT_FILE)
-        found = compared(analysis.profile, unrecorded)
+        analysis = record(probe, prober, folder / SNAPSHOT_FILE, unrecorded)
+        found = analysis.profile
         if advice:
             say("trying what would help …")
             found = msgspec.structs.replace(found, remedies=remedies(found, prober, unrecorded))

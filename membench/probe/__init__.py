@@ -71,12 +71,13 @@ class Prober:
         """
         return self._run(Request(spec=spec)).measurement
 
-    def record(self, spec: ProbeSpec, snapshot: Path) -> Measurement:
+    def record(self, spec: ProbeSpec, snapshot: Path, *, labelled: bool = True) -> Measurement:
         """Run the probe as `measure` does, and record it: PyTorch's own snapshot of it is written to a file.
 
-        There is no file where the probe's process did not live to write it.
+        ``labelled`` records what each allocation is for too (`membench.probe.recorder`), which can raise the peak a
+        little. There is no file where the probe's process did not live to write it.
         """
-        return self._run(Request(spec=spec, snapshot=str(snapshot.absolute()))).measurement
+        return self._run(Request(spec=spec, snapshot=str(snapshot.absolute()), labelled=labelled)).measurement
 
     def _run(self, request: Request) -> Outcome:
         spec = request.spec

@@ -8,10 +8,14 @@ from membench.spec import ProbeSpec
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """Run a probe; if ``snapshot`` names a file, record it and write PyTorch's snapshot there."""
+    """Run a probe; if ``snapshot`` names a file, record it and write PyTorch's snapshot there.
+
+    ``labelled`` records what each allocation is for too; without, nothing is changed by recording.
+    """
 
     spec: ProbeSpec
     snapshot: str = ""
+    labelled: bool = True
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -1,6 +1,7 @@
 """The line of code that asked for an operation, seen past PyTorch."""
 
 import functools
+import re
 import sys
 import sysconfig
 from pathlib import Path
@@ -8,8 +9,8 @@ from pathlib import Path
 import torch
 
 _RECORDING = Path(__file__).parent
-_PASSED = tuple(f"{folder}/" for folder in (Path(torch.__file__).parent, sysconfig.get_path("stdlib")))
-_SITES = tuple(sorted({f"{sysconfig.get_path(kind)}/" for kind in ("purelib", "platlib")}))
+_TORCH, _PYTHON = (f"{folder}/" for folder in (Path(torch.__file__).parent, sysconfig.get_path("stdlib")))
+_SITE = re.compile(r".*/(?:site|dist)-packages/")
 
 
 def calling_line() -> str:
@@ -30,10 +31,11 @@ def _shown(filename: str) -> str:
     path = Path(filename)
     if filename.startswith("<") or (path.parent == _RECORDING and path.stem.startswith(("recorder", "place"))):
         return ""
-    for site in _SITES:
-        if filename.startswith(site) and not filename.startswith(_PASSED[0]):
-            return filename.removeprefix(site)
-    if filename.startswith(_PASSED):
+    if filename.startswith(_TORCH):
+        return ""
+    if _SITE.match(filename):
+        return _SITE.sub("", filename)
+    if filename.startswith(_PYTHON):
         return ""
     for root in (_RECORDING.parent.parent, Path.cwd()):
         if path.is_relative_to(root):

@@ -6,7 +6,8 @@ its own, without the user's stack: there each node of the graph carries the path
 when the module's forward pass ended, and the line of the operation that it differentiates.
 
 Under a dispatch mode autograd adds the gradients of a tensor that is used twice out of place, which it does in place
-otherwise (``InputBuffer``). So a recorded peak can be a little higher; `membench.profile.compared` says where it is.
+otherwise (``InputBuffer``). So a recorded peak can be a little higher. Where it is, the steps are recorded once more
+without labels, and `membench.profile.carry` puts those of the first recording there.
 """
 
 import contextlib
@@ -40,10 +41,14 @@ class _Label(NamedTuple):
 
 
 class Recorder(TorchDispatchMode):
-    """Records all that happens on the CUDA device while it is entered. CUDA must not be initialised before."""
+    """Records all that happens on the CUDA device while it is entered. CUDA must not be initialised before.
 
-    def __init__(self) -> None:
+    Not ``labelled``, it records PyTorch's own history and nothing else, and changes nothing.
+    """
+
+    def __init__(self, *, labelled: bool = True) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._labelled = labelled
         self._ops: list[Op] = []
         self._marks: list[Mark] = []
         self._measured_from = 0
@@ -63,19 +68,21 @@ class Recorder(TorchDispatchMode):
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             raise RuntimeError("recording must begin before CUDA does: what was allocated before would be unknown")
         torch.cuda._lazy_call(_keep_history)  # type: ignore[no-untyped-call]
-        for handle in (
-            hooks.register_module_forward_pre_hook(self._enter_module),
-            hooks.register_module_forward_hook(self._leave_module, always_call=True),
-            register_optimizer_step_pre_hook(self._before_step),
-            register_optimizer_step_post_hook(self._after_step),
-        ):
-            self._undo.callback(handle.remove)
         self._undo.enter_context(_after(torch._C, "_cuda_resetPeakMemoryStats", self._peaks_were_reset))
-        super().__enter__()  # type: ignore[no-untyped-call]
+        if self._labelled:
+            for handle in (
+                hooks.register_module_forward_pre_hook(self._enter_module),
+                hooks.register_module_forward_hook(self._leave_module, always_call=True),
+                register_optimizer_step_pre_hook(self._before_step),
+                register_optimizer_step_post_hook(self._after_step),
+            ):
+                self._undo.callback(handle.remove)
+            super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        if self._labelled:
+            super().__exit__(*error)  # type: ignore[no-untyped-call]
         self._undo.close()
 
     def take(self) -> None:

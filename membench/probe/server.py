@@ -148,7 +148,7 @@ def _answer(request: Request) -> Answer:
 def _record(request: Request) -> Outcome:
     from membench.probe.recorder import Recorder  # only recorded probes need it
 
-    recorder = Recorder()
+    recorder = Recorder(labelled=request.labelled)
     with recorder:
         measurement, log = step.measure(request.spec, at_end=recorder.take)
     recorder.save(Path(request.snapshot), measurement)

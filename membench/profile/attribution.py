@@ -19,7 +19,7 @@ class Attribution:
     def __init__(self, history: History, recording: Recording | None) -> None:
         self._history = history
         self._ops: Mapping[int, Op] = recording.ops if recording else {}
-        self._marks = _marked(history, recording.marks if recording else ())
+        self._marks = marked(history, recording.marks if recording else ())
         self.steps = self._follow_steps()
         self._known: dict[int, Held] = {}
 
@@ -33,9 +33,11 @@ class Attribution:
     def _find(self, allocation: Allocation) -> Held:
         event = self._event(allocation.born)
         op, tagged = self._op(event), read_tag(event.user_metadata)
-        output = next((found for found in op.outputs if found.address == allocation.address), None) if op else None
+        # What is freed within the operation was no output, though one may have come to its address later.
+        outputs = () if op is None or self._within_operation(allocation) else op.outputs
+        output = next((found for found in outputs if found.address == allocation.address), None)
         known = self._marks.get(allocation.number)
-        category, what = _by_mark(known) if known else self._by_op(allocation, event, op, output)
+        category, what = _by_mark(known) if known else self._by_op(allocation, op, output)
         return Held(
             bytes=allocation.size,
             requested_bytes=allocation.requested,
@@ -73,16 +75,18 @@ class Attribution:
         """Whether an event happened within an operation."""
         return self._op(self._event(index)) is not None
 
-    def _by_op(
-        self, allocation: Allocation, event: Event, op: Op | None, output: Output | None
-    ) -> tuple[Category, str]:
+    def _by_op(self, allocation: Allocation, op: Op | None, output: Output | None) -> tuple[Category, str]:
         if op is None:
             return "other", "not of an operation" if self._ops else "unknown"
         if output is None:
-            ended = self._event(allocation.freed) if allocation.freed is not None else None
-            within = ended is not None and op_number(ended.user_metadata) == op_number(event.user_metadata)
-            return "workspace", "within one operation" if within else "kept by a library"
+            return "workspace", "within one operation" if self._within_operation(allocation) else "kept by a library"
         return _by_phase(op)
+
+    def _within_operation(self, allocation: Allocation) -> bool:
+        if allocation.freed is None:
+            return False
+        born, freed = (op_number(self._event(index).user_metadata) for index in (allocation.born, allocation.freed))
+        return born is not None and born == freed
 
     def _event(self, index: int) -> Event:
         return self._history.events[index] if index >= 0 else Event(action="")
@@ -119,7 +123,7 @@ def _by_phase(op: Op) -> tuple[Category, str]:
     return "activation", "of the forward pass"
 
 
-def _marked(history: History, marks: tuple[Mark, ...]) -> dict[int, Mark]:
+def marked(history: History, marks: tuple[Mark, ...]) -> dict[int, Mark]:
     """The mark that counts for each allocation, by the allocation's number."""
     at_address: dict[int, list[int]] = defaultdict(list)
     for allocation in history.allocations:

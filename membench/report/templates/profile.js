@@ -34,8 +34,15 @@
       name: "reserved", x: events, y: scaled(data.reserved), customdata: data.reserved.map(bytes), type: "scatter", mode: "lines",
       line: { width: 1.2, dash: "dot", shape: "hv", color: color("--muted") }, hovertemplate: "%{customdata}",
     };
-    return [...areas, reserved];
+    // Drawn by nothing, it heads what is told where one points.
+    const moment = {
+      name: "allocated", x: events, y: events.map((_, n) => total(n) / unit.bytes), customdata: events.map((event, n) => `${bytes(total(n))}, in ${plain(where(event)) || "no known place"}`),
+      type: "scatter", mode: "lines", line: { width: 0, shape: "hv", color: color("--ink") }, hovertemplate: "%{customdata}", showlegend: false,
+    };
+    return [moment, ...areas, reserved];
   };
+  // Plotly takes some markup in texts; names from users are to be text.
+  const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
   let at = data.peak;
   const total = (n) => data.held.reduce((sum, held) => sum + held[n], 0);
   const layout = () => {
@@ -47,9 +54,10 @@
     const peakY = total(events.indexOf(data.peak)) / unit.bytes;
     return {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: "inherit", size: 13, color: ink }, margin: { l: small ? 48 : 60, r: 12, t: 34, b: small ? 120 : 90 },
-      hovermode: "x unified", hoverlabel: { bgcolor: page, bordercolor: line, font: { color: ink } }, dragmode: small ? false : "zoom",
-      xaxis: { ...axis, title: { ...axis.title, text: "event of the allocator", standoff: 8 }, tickformat: ",d", nticks: small ? 5 : 10, range: [events[0], events.at(-1)], showspikes: true, spikemode: "across", spikethickness: 1, spikecolor: muted, spikedash: "dot", showgrid: false },
+      font: { family: "inherit", size: 13, color: ink }, margin: { l: small ? 48 : 60, r: 12, t: 40, b: small ? 120 : 90 },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: muted, activecolor: ink },
+      hovermode: "x unified", hoverlabel: { bgcolor: page, bordercolor: muted, font: { color: ink, size: small ? 11 : 13 } }, dragmode: small ? false : "zoom",
+      xaxis: { ...axis, title: { ...axis.title, text: "event of the allocator", standoff: 8 }, tickformat: ",d", nticks: small ? 5 : 10, range: [events[0], events.at(-1)], hoverformat: ",d", unifiedhovertitle: { text: "event %{x:,d}" }, showspikes: true, spikemode: "across", spikethickness: 1, spikecolor: muted, spikedash: "dot", showgrid: false },
       yaxis: { ...axis, title: { ...axis.title, text: `memory (${unit.name})` }, rangemode: "tozero", fixedrange: true },
       legend: { orientation: "h", y: small ? -0.3 : -0.24, yanchor: "top", traceorder: "normal", font: { color: ink } },
       shapes: [
