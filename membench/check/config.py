@@ -39,7 +39,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """All cases of a file, in its order; paths are resolved against its folder."""
+    """All cases of a file, in its order; paths are resolved against its folder.
+
+    ``baseline_stated``: the file names its baseline, so that one has to be there.
+    """
 
     path: Path
     baseline: Path
@@ -47,6 +50,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     fail_on: tuple[Threshold, ...]
     cases: tuple[Case, ...]
     device_file: Path | None = None
+    baseline_stated: bool = False
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,7 +58,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     case: list[dict[str, Any]]
     defaults: dict[str, Any] = {}
-    baseline: str = BASELINE
+    baseline: str | None = None
     history: str = HISTORY
     device_file: str | None = None
     fail_on: list[str] | None = None
@@ -122,7 +126,8 @@ def _config(path: Path, document: Any) -> Config:
             raise UsageError(f"two cases are named {case.name!r}")
     return Config(
         path=path,
-        baseline=path.parent / file.baseline,
+        baseline=path.parent / (file.baseline or BASELINE),
+        baseline_stated=file.baseline is not None,
         history=path.parent / file.history,
         fail_on=DEFAULT_THRESHOLDS if file.fail_on is None else tuple(map(parse_threshold, file.fail_on)),
         cases=cases,

@@ -97,7 +97,8 @@ def check(
     """
     form = _format(form, output, json)
     plan = load_config(config or find_config(Path()))
-    plan = msgspec.structs.replace(plan, baseline=baseline or plan.baseline)
+    if baseline is not None:
+        plan = msgspec.structs.replace(plan, baseline=baseline, baseline_stated=True)
     use_cards(plan.device_file)
     wanted = _Wanted(plan, _selected(plan, case or []), tuple(map(parse_threshold, fail_on or ())), bool(case))
     before = _baseline(wanted, update)
@@ -162,11 +163,19 @@ def _selected(plan: Config, patterns: Sequence[str]) -> tuple[Case, ...]:
 
 
 def _baseline(wanted: _Wanted, update: bool) -> Baseline | None:
-    """What to compare with. A check against nothing would always pass; it is only one where every case has a limit."""
-    path = wanted.plan.baseline
-    if not path.exists() and (update or all(case.limit is not None for case in wanted.cases)):
+    """What to compare with, None for nothing. A check against nothing would always pass, and is refused; it is one
+    where no baseline is named and every case has a limit. What is to be replaced whole need not be readable."""
+    plan = wanted.plan
+    limited = not plan.baseline_stated and all(case.limit is not None for case in wanted.cases)
+    if not plan.baseline.exists() and (update or limited):
         return None
-    return read_baseline(path)
+    try:
+        return read_baseline(plan.baseline)
+    except UsageError as error:
+        if not update or wanted.partial:
+            raise
+        note(str(error))
+        return None
 
 
 def _devices(wanted: _Wanted) -> dict[str, Device]:

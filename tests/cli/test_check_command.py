@@ -99,6 +99,25 @@ def test_a_regression_is_exit_code_1_until_it_is_accepted_or_gone(project: Path,
     assert cli("check").code == 0
 
 
+def test_a_baseline_that_is_named_has_to_be_there(project: Path, cli: Run) -> None:
+    change(project, 'volume = "64"', 'volume = "64"\nlimit = "4GiB"')
+    change(project, "[defaults]", 'baseline = "b.json"\n[defaults]')
+    ended = cli("check")
+    assert (ended.code, ended.out) == (2, "")
+    assert "there is no baseline b.json" in ended.err
+
+
+def test_an_update_replaces_what_is_no_baseline(project: Path, baseline: Path, cli: Run) -> None:
+    written = baseline.read_bytes()
+    baseline.write_text(written.decode().replace('"format": 1', '"format": 0'))
+    assert cli("check").code == 2
+    assert cli("check", "--update", "--case", "one").code == 2
+    ended = cli("check", "--update")
+    assert ended.code == 0
+    assert "has format 0, and this membench reads 1" in ended.err
+    assert baseline.read_bytes() == written
+
+
 def test_some_cases_alone(project: Path, baseline: Path, cli: Run, probes: list[ProbeSpec]) -> None:
     probes.clear()
     ended = cli("check", "--case", "t*", "--json")
