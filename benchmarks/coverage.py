@@ -23,7 +23,12 @@ from membench.device import DEFAULT_CARD, resolve
 
 HERE = Path(__file__).parent
 # Figures of kernels that decide the size of grids and of small scratch space, asked for in nearly every step.
-EVERYWHERE = {"cudaFuncGetAttributes", "cuFuncGetAttribute", "cudaOccupancyMaxActiveBlocksPerMultiprocessor"}
+EVERYWHERE = {
+    "cudaFuncGetAttributes",
+    "cuFuncGetAttribute",
+    "cudaOccupancyMaxActiveBlocksPerMultiprocessor",
+    "cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags",
+}
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

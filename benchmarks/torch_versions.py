@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     releases = []
     for version in chosen.versions or served():
         releases.append(examine(version))
-        sys.stderr.write(f"torch {version}: {releases[-1].status} {releases[-1].reason}\n")
+        sys.stderr.write(f"{row(releases[-1])}\n")
     if chosen.json:
         sys.stdout.write(json.dumps(msgspec.to_builtins(releases), indent=2) + "\n")
     else:
@@ -107,9 +107,10 @@ def install(python: Path, version: str) -> str:
 
 
 def run_tests(python: Path) -> str:
-    """The last line of pytest's report on the emulator's tests."""
+    """The last line of pytest's report on the emulator's tests, and which of them failed."""
     lines = told(python, *("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/device")).splitlines()
-    return lines[-1].split(" in ")[0] if lines else "the tests did not run"
+    failed = ", ".join(line.split("::")[1].split(" ")[0] for line in lines if line.startswith("FAILED"))
+    return f"{lines[-1].split(' in ')[0]} {failed}".strip() if lines else "the tests did not run"
 
 
 def run_rows(python: Path) -> str:
@@ -126,18 +127,22 @@ def run_rows(python: Path) -> str:
 def told(python: Path, *command: str) -> str:
     """What Python prints, run in the repository; ``command`` is its arguments, or one piece of code."""
     arguments = command if len(command) > 1 else ("-c", *command)
-    done = subprocess.run(
-        [python, *arguments], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True,
-        timeout=TEST_SECONDS,
-    )  # fmt: skip
-    return done.stdout.strip()
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    try:
+        return subprocess.run(
+            [python, *arguments], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, timeout=TEST_SECONDS
+        ).stdout.strip()
+    except subprocess.TimeoutExpired:
+        return ""
+
+
+def row(r: Release) -> str:
+    return f"| {r.torch} | {r.cuda} | {r.cudnn} | {r.status} | {r.tests or r.reason} | {r.rows} |"
 
 
 def markdown(releases: Sequence[Release]) -> list[str]:
-    lines = ["| torch | CUDA | cuDNN | | tests/unit/device | coverage rows |", "|---|---|---|---|---|---|"]
-    for r in releases:
-        lines.append(f"| {r.torch} | {r.cuda} | {r.cudnn} | {r.status} | {r.tests or r.reason} | {r.rows} |")
-    return lines
+    heading = ["| torch | CUDA | cuDNN | | tests/unit/device | coverage rows |", "|---|---|---|---|---|---|"]
+    return [*heading, *map(row, releases)]
 
 
 if __name__ == "__main__":
