@@ -18,6 +18,7 @@ from membench.cli.output import err, out, plain_table
 from membench.device import resolve
 from membench.probe import Prober
 from membench.recommend import find_cheapest, network_mixes
+from membench.report.words import short_mix
 from membench.result import Measurement
 from membench.spec import NetworkSpec, ProbeSpec
 from membench.units import format_bytes, parse_bytes, parse_volume
@@ -44,13 +45,11 @@ def main(
     mix = found.subject.measurement
     measured = {BASELINE: uniform, mix.spec.strategy: mix}
     times = {row.strategy: row for row in compare(network, (TIMED_SIDE,) * 3, list(measured), rounds=rounds)}
-    table = plain_table(
-        "Strategy", f"At {volume}, {budget}", "Peak reserved", "Step time", "lowest", "highest", "Operations"
-    )
+    table = plain_table("Strategy", f"Fits {budget}", "Reserved", "Step time", "Operations")
     for name, peak in measured.items():
         row = times[name]
-        figures = (f"{ratio:.2f}×" for ratio in (row.ratio, row.lowest, row.highest, row.operations_ratio))
-        table.add_row(name + (" (auto)" if peak is mix else ""), *_outcome(peak), *figures)
+        figures = (f"{row.ratio:.2f}× ({row.lowest:.2f}-{row.highest:.2f})", f"{row.operations_ratio:.2f}×")
+        table.add_row(f"auto: {short_mix(name)}" if peak is mix else name, *_outcome(peak), *figures)
     out().print(table)
     faster = times[mix.spec.strategy].ratio < times[BASELINE].ratio
     out().print(f"auto fits: {mix.fits}; it takes less time than {BASELINE} for every stage: {faster}")
@@ -58,7 +57,7 @@ def main(
 
 
 def _outcome(found: Measurement) -> tuple[str, str]:
-    return found.status, format_bytes(found.peak_reserved_bytes) if found.fits else "–"
+    return "yes" if found.fits else found.status, format_bytes(found.peak_reserved_bytes) if found.fits else "–"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,11 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is compared on every axis. Ratios are given against each ``baseline``."""
+    """What is compared on every axis. Ratios are given against each ``baseline``.
+
+    In the file a strategy for each stage may also be a table, by the stage's number from full resolution down:
+    ``{ 1 = "reversible-sliced", 2 = "reversible", others = "plain" }`` is ``reversible-sliced:reversible:plain:plain``.
+    """
 
     strategy: str
     coupling: Coupling = "additive"
@@ -82,7 +86,7 @@ class Sensitivity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Tradeoff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Memory against recomputation: one probe of each strategy at one volume, with all of the device for a budget.
 
-    A strategy is written as in `ProbeSpec`, so it may be one for each stage.
+    A strategy is written as in `Variant`, so it may be one for each stage.
     """
 
     strategies: tuple[str, ...]
@@ -127,7 +131,7 @@ def load_preset(name: str) -> Preset:
     else:
         text = _read(name)
     try:
-        preset = msgspec.convert(tomllib.loads(text), Preset)
+        preset = msgspec.convert(_with_joined_strategies(tomllib.loads(text)), Preset)
         _check_names(preset)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, UsageError) as error:
         raise UsageError(f"preset {name}: {error}") from error
@@ -144,6 +148,38 @@ def overridden(record: T, changes: dict[str, Any], where: str) -> T:
         return msgspec.convert(msgspec.to_builtins(record) | changes, type(record))
     except msgspec.ValidationError as error:
         raise UsageError(f"{where}: {error}") from error
+
+
+def _with_joined_strategies(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with tables of strategies by stage as the text that they stand for; what is no table stays."""
+    network = document.get("network")
+    stages = network.get("stages", NetworkSpec().stages) if isinstance(network, dict) else NetworkSpec().stages
+    if not isinstance(stages, int):
+        return document  # is refused when it is converted
+    for number, variant in enumerate(document.get("variant", ())):
+        if isinstance(variant, dict) and isinstance(variant.get("strategy"), dict):
+            variant["strategy"] = _joined(variant["strategy"], stages, f"variant[{number}].strategy")
+    for number, study in enumerate(document.get("tradeoff", ())):
+        if isinstance(study, dict) and isinstance(study.get("strategies"), list):
+            where = f"tradeoff[{number}].strategies"
+            study["strategies"] = [
+                _joined(one, stages, where) if isinstance(one, dict) else one for one in study["strategies"]
+            ]
+    return document
+
+
+def _joined(by_stage: dict[str, Any], stages: int, where: str) -> str:
+    """Strategies by the number of their stage, or ``others``, joined by colons."""
+    numbers = [str(stage) for stage in range(1, stages + 1)]
+    for key, name in by_stage.items():
+        if key not in (*numbers, "others"):
+            raise UsageError(f"{where}: there is no stage {key!r}; the stages are {', '.join(numbers)}, or others")
+        if not isinstance(name, str):
+            raise UsageError(f"{where}: stage {key} is to have the name of a strategy, not {name!r}")
+    missing = [number for number in numbers if number not in by_stage]
+    if missing and "others" not in by_stage:
+        raise UsageError(f"{where}: stage {missing[0]} has no strategy; name one for it, or for others")
+    return ":".join(by_stage.get(number) or by_stage["others"] for number in numbers)
 
 
 def _read(name: str) -> str:

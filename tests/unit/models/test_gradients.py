@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from membench.models import get_strategy, strategies
+from membench.models import build, get_strategy, strategies
 from membench.models.blocks import AdditiveCoupling, make_block
 from membench.spec import NetworkSpec
 
@@ -109,3 +109,21 @@ def test_a_stage_has_the_same_gradients(spec, sides, batch, count):
         for actual, expected in zip(result, results[0], strict=True):
             scale = max(1.0, expected.abs().max().item())
             assert (actual - expected).abs().max().item() <= 1e-9 * scale
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(mix=st.lists(st.sampled_from(strategies()), min_size=1, max_size=3), blocks=st.integers(1, 2), data=st.data())
+def test_a_mix_has_the_same_gradients(mix, blocks, data):
+    """One strategy for each stage, whichever they are."""
+    spec = NetworkSpec(base_channels=8, stages=len(mix), blocks=blocks, norm_groups=2, expansion=2)
+    volume = [spec.grid * data.draw(st.integers(2, 3)) for _ in range(3)]
+    torch.manual_seed(blocks)
+    networks = [build(spec, name).double() for name in ("plain", ":".join(mix))]
+    networks[1].load_state_dict(networks[0].state_dict())
+    x = torch.randn(1, 4, *volume, dtype=torch.float64)
+    results = []
+    for network in networks:
+        leaf = x.clone().requires_grad_()
+        results.append(torch.autograd.grad(network(leaf).sin().sum(), [leaf, *network.parameters()]))
+    for actual, expected in zip(results[1], results[0], strict=True):
+        assert (actual - expected).abs().max() <= 1e-9 * max(1.0, expected.abs().max())

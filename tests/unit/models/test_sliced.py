@@ -10,6 +10,8 @@ from torch import nn
 
 from membench.models import build
 from membench.models.functions import MBConv
+from membench.models.strategies import chain
+from membench.models.strategies import slicing as slicing_module
 from membench.models.strategies.chain import ReversibleSliced
 from membench.models.strategies.sliced import SlicedBottleneck, can_slice
 from membench.models.strategies.slicing import Slicing, slicing
@@ -64,8 +66,19 @@ NETWORKS = st.builds(
     cells=st.tuples(*[st.integers(1, 3)] * 3).filter(lambda cells: cells != (1, 1, 1)),
     batch=st.integers(1, 2),
     slices=st.none() | st.integers(1, 9),
+    room=st.sampled_from((None, 0.0, 40.0, 1e9)),
+    least=st.sampled_from((0, slicing_module.LEAST_BYTES)),
 )
-def test_a_network_has_the_same_gradients(spec, cells, batch, slices):
+def test_a_network_has_the_same_gradients(spec, cells, batch, slices, room, least):
+    """Whatever the slices and chunks, and whether what is needed twice is kept or computed again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slicing_module, "LEAST_BYTES", least)
+        if room is not None:
+            patch.setattr(chain, "rooms", lambda channels, x: [room] * len(channels))
+        _same_gradients(spec, cells, batch, slices)
+
+
+def _same_gradients(spec, cells, batch, slices):
     torch.manual_seed(0)
     networks = [build(spec, strategy).double() for strategy in ("plain", ReversibleSliced(slices))]
     networks[1].load_state_dict(networks[0].state_dict())

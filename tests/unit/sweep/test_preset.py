@@ -107,6 +107,45 @@ def test_a_search_that_cannot_be_run_is_refused_when_planning(tmp_path, added, n
     assert "\n" not in str(error.value)
 
 
+def _with_strategies(tmp_path, strategy: str, stages: int = 4):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f'title = "mine"\nbudgets = ["16GiB"]\n[network]\nstages = {stages}\n[[variant]]\nstrategy = {strategy}\n'
+        f'[[search]]\naxis = "volume"\n[[tradeoff]]\nstrategies = [{strategy}, "plain"]\n'
+    )
+    return load_preset(str(path))
+
+
+@pytest.mark.parametrize(
+    ("table", "joined"),
+    [
+        ('{ 1 = "reversible-sliced", 2 = "reversible", others = "plain" }', "reversible-sliced:reversible:plain:plain"),
+        ('{ others = "plain", 4 = "checkpoint" }', "plain:plain:plain:checkpoint"),
+        ('{ 1 = "a", 2 = "b", 3 = "c", 4 = "d" }', "a:b:c:d"),
+        ('"reversible:plain:plain:plain"', "reversible:plain:plain:plain"),
+    ],
+)
+def test_a_strategy_for_each_stage_may_be_a_table(tmp_path, table, joined):
+    preset = _with_strategies(tmp_path, table)
+    assert [variant.strategy for variant in preset.variant] == [joined]
+    assert preset.tradeoff[0].strategies == (joined, "plain")
+
+
+@pytest.mark.parametrize(
+    ("table", "stages", "named"),
+    [
+        ('{ 5 = "plain", others = "plain" }', 4, "there is no stage '5'; the stages are 1, 2, 3, 4, or others"),
+        ('{ 1 = "plain" }', 2, "stage 2 has no strategy"),
+        ("{ 1 = 3, 2 = 4 }", 2, "name of a strategy, not 3"),
+        ("{}", 1, "stage 1 has no strategy"),
+    ],
+)
+def test_a_table_of_strategies_that_cannot_be_read_is_refused(tmp_path, table, stages, named):
+    with pytest.raises(UsageError, match=re.escape(named)) as refused:
+        _with_strategies(tmp_path, table, stages)
+    assert "mine.toml: variant[0].strategy" in str(refused.value)
+
+
 def test_a_preset_that_is_not_there_lists_those_that_are():
     with pytest.raises(UsageError, match="paper, quick"):
         load_preset("papre")
