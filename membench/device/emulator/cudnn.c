@@ -33,7 +33,10 @@ static pthread_once_t opened = PTHREAD_ONCE_INIT, described = PTHREAD_ONCE_INIT;
 static void *device_descriptor;
 static _Atomic uint64_t largest;
 
+static atomic_ulong executed;
+
 uint64_t largest_workspace(void) { return largest; }
+unsigned long plans_executed(void) { return executed; }
 
 static void fail(const char *what, const char *why) {
     fprintf(stderr, "membench: the emulated device cannot use cuDNN: %s: %s\n", what, why ? why : "unknown");
@@ -149,6 +152,7 @@ API cudnnStatus_t cudnnBackendDestroyDescriptor(void *descriptor) { FORWARD(cudn
 
 API cudnnStatus_t cudnnBackendExecute(void *handle UNUSED, void *plan, void *variant_pack UNUSED) {
     ANSWER(NOTHING);
+    atomic_fetch_add(&executed, 1);
     int64_t bytes = 0, count = 0;
     cudnnStatus_t status = get_attribute(plan, PLAN_WORKSPACE, TYPE_INT64, 1, &count, &bytes);
     uint64_t before = largest;

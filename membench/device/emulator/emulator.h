@@ -131,5 +131,6 @@ struct code_version kernel_version(const void *function);
 /* ---- cudnn.c ------------------------------------------------------------------------------------------------- */
 
 uint64_t largest_workspace(void);
+unsigned long plans_executed(void);
 
 #endif

@@ -280,3 +280,49 @@ result = [held, torch.cuda.memory_reserved()]
     )
     assert held > 32 << 20, "the 32 MiB that were made and freed in the capture stay the graph's"
     assert after == 20 << 20
+
+
+def test_a_plan_that_was_chosen_by_time_is_told(run_emulated: RunEmulated) -> None:
+    foreseen, timed, repeated = run_emulated(
+        """
+import threading
+import torch
+from membench.probe.log import read_log
+
+def peak():
+    torch.cuda.reset_peak_memory_stats()
+    torch.nn.functional.conv3d(x, w, padding=1)
+    return torch.cuda.max_memory_allocated(), "cudaEventElapsedTime_of_cudnn_plan" in read_log().modelled
+
+x, w = torch.zeros(2, 32, 64, 64, 64, device="cuda"), torch.zeros(64, 32, 3, 3, 3, device="cuda")
+result = []
+first = threading.Thread(target=lambda: result.append(peak()))  # plans are kept by thread
+first.start()
+first.join()
+torch.backends.cudnn.benchmark = True
+result += [peak(), peak()]
+"""
+    )
+    assert [told for _, told in (foreseen, timed, repeated)] == [False, True, True]
+    assert timed[0] > repeated[0], "the trial allocates the largest workspace of all plans"
+    assert repeated[0] == foreseen[0], "the plan that is kept is the first that was foreseen"
+
+
+def test_management_library_counts_the_same_memory(run_emulated: RunEmulated) -> None:
+    driver, nvml, newer, process = run_emulated(
+        """
+import os
+import pynvml
+import torch
+block = torch.zeros(100 << 20, dtype=torch.uint8, device="cuda")
+pynvml.nvmlInit()
+card = pynvml.nvmlDeviceGetHandleByIndex(0)
+memory = pynvml.nvmlDeviceGetMemoryInfo(card)
+newer = pynvml.nvmlDeviceGetMemoryInfo(card, version=pynvml.nvmlMemory_v2)
+(process,) = pynvml.nvmlDeviceGetComputeRunningProcesses(card)
+assert process.pid == os.getpid()
+result = [torch.cuda.mem_get_info(), [memory.free, memory.total], [newer.free, newer.total], process.usedGpuMemory]
+"""
+    )
+    assert driver == nvml == newer
+    assert process == driver[1] - driver[0]
