@@ -150,6 +150,8 @@ def markdown(rows: Sequence[Peer], device: Device, budget: int) -> str:
     headings, *cells = table(rows, budget)
     command = f"python benchmarks/peers.py --device {device.info.name} --budget {_short(budget).replace(' ', '')}"
     versions = ", ".join(f"{name} {text}" for name, text in rows[0].peaks[SIDES[0]].versions.items())
+    problems = [f"{row.strategy}: {problem}" for row in rows for problem in row.problems()]
+    where = [f"- {line}" for line in behind(rows)]
     lines = [
         f"# Peers on {device.info.title}{', emulated' if device.info.kind == 'emulated' else ''}",
         "",
@@ -159,8 +161,11 @@ def markdown(rows: Sequence[Peer], device: Device, budget: int) -> str:
         "|---" + "|--:" * (len(headings) - 1) + "|",
         *("| " + " | ".join(row) + " |" for row in cells),
         "",
-        *(f"- {row.strategy}: {problem}" for row in rows for problem in row.problems()),
-        *(f"- {where}" for where in behind(rows)),
+        *(f"- {problem}" for problem in problems),
+        *([""] if problems else []),
+        f"Where {' and '.join(PEERS)} are ahead of {' and '.join(OWN)}{':' if where else ': nowhere.'}",
+        "",
+        *where,
     ]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -34,8 +34,9 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from membench.cli.output import err, out, plain_table, print_json
 from membench.models import build, segmentation_loss, strategies
+from membench.network_spec import BlockKind
 from membench.plugins import load_plugins
-from membench.spec import BlockKind, NetworkSpec, Volume
+from membench.spec import NetworkSpec, Volume
 from membench.units import parse_volume
 
 BASELINE = "plain"

@@ -95,6 +95,7 @@ def test_what_failed_says_why_in_its_place() -> None:
         "- revlib: search: broke",
         "- revlib: time: no",
     ]
+    assert "memcnn and revlib are ahead of reversible and reversible-sliced: nowhere." in text
 
 
 def test_where_a_peer_is_ahead_is_told() -> None:
