@@ -18,7 +18,7 @@ from membench.profile.replay import Allocation, History, replay
 from membench.snapshot import read_plain, read_snapshot
 
 _REACH = 240  # how far two histories may be apart
-_SURE = 16  # how many events must be the same after a difference
+_SURE = 6  # how many events must be the same after a difference
 
 Token = tuple[str, int]
 

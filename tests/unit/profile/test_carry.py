@@ -1,12 +1,15 @@
 """Labels of one recording on the history of another."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
-from recorded_probes import Snapshot
+from recorded_probes import SMALL
 
 from membench.probe import Prober
-from membench.profile.carry import Token, same_events
-from membench.spec import ProbeSpec
+from membench.profile import Analysis
+from membench.profile.carry import Token, carry, same_events
+from membench.snapshot import read_snapshot
 
 
 def tokens(text: str) -> list[tuple[int, Token]]:
@@ -43,19 +46,21 @@ def test_what_is_in_the_second_alone_has_no_label() -> None:
 
 
 @pytest.mark.slow
-def test_where_recording_raises_a_peak_the_history_is_that_without_labels(snapshot: Snapshot, prober: Prober) -> None:
-    """Checkpointing at 32³: with labels a small segment more is reserved."""
-    spec = ProbeSpec(volume=(32, 32, 32), strategy="checkpoint")
-    analysis, file = snapshot(spec)
-    measured = prober(spec)
-    labelled = prober.record(spec, file.with_suffix(".again"))
-    assert labelled.peak_reserved_bytes != measured.peak_reserved_bytes
-    found = analysis.profile
-    assert found.measurement is not None
-    assert found.notes == ()
-    assert msgspec.structs.replace(found.measurement, seconds=0) == msgspec.structs.replace(measured, seconds=0)
-    peak = found.peak
-    assert sum(peak.categories.values()) == peak.allocated_bytes == measured.peak_allocated_bytes
-    assert peak.categories["other"] == 0
-    assert all(held.module and held.line for held in peak.largest)
-    assert not list(file.parent.glob("*.labelled"))
+def test_labels_are_put_on_the_history_without_them(prober: Prober, tmp_path: Path) -> None:
+    """In a residual network every block's input is used twice: the labelled recording adds those gradients apart."""
+    spec = msgspec.structs.replace(SMALL, network=msgspec.structs.replace(SMALL.network, coupling="none"))
+    labelled, plain = tmp_path / "labelled.pickle", tmp_path / "plain.pickle"
+    prober.record(spec, labelled)
+    measured = prober.record(spec, plain, labelled=False)
+    events = [len(read_snapshot(file).trace()) for file in (labelled, plain)]
+    assert events[0] > events[1]
+
+    carry(labelled, plain)
+
+    there, here = (Analysis(read_snapshot(file)) for file in (labelled, plain))
+    assert len(here.history.events) == events[1]
+    assert here.profile.peak.allocated_bytes == measured.peak_allocated_bytes
+    assert here.profile.peak.categories == there.profile.peak.categories
+    assert here.profile.peak.modules == there.profile.peak.modules
+    unlabelled = [held for held in map(here.attribution.held, here.history.allocations) if held.category == "other"]
+    assert {held.what for held in unlabelled} <= {"temporaries of the optimizer"}
