@@ -67,6 +67,7 @@ class _Judge:
             current=peaks_of(found) if found.fits else None,
             limit=case.limit,
             settings=_changed_settings(entry, entry_of(found)) if entry else (),
+            inexact=found.inexact_because,
             line=case.line,
         )
 

@@ -65,7 +65,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     ``baseline`` is None for a new case, ``current`` for one that vanished or failed. ``line`` is that of the case in
     the configuration; ``settings`` name what the case states otherwise than in the baseline,
-    ``moved`` says where the peak is now, if that is elsewhere.
+    ``moved`` says where the peak is now, if that is elsewhere. ``inexact``: why the figures are estimates, if they are.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     settings: tuple[str, ...] = ()
     growth: tuple[Growth, ...] = ()
     moved: str = ""
+    inexact: tuple[str, ...] = ()
     line: int = 1
 
     @property
@@ -85,6 +86,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it takes more than in the baseline, as far as can be told of what ran out of memory."""
         before, now = self.baseline, self.current
         return before is not None and (now is None or now.peak > before.peak or now.reserved > before.reserved)
+
+    @property
+    def told(self) -> bool:
+        """Whether there is more to say of it than its figures."""
+        return self.status != "unchanged" or bool(self.inexact)
 
     @property
     def passes(self) -> bool:

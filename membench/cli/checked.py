@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from membench.check import FORMATS, CheckResult, Format, Outcome
-from membench.check.formats.words import change, explanation, headline
+from membench.check.formats.words import change, explanation, headline, peak_words
 from membench.check.result import MARKS, Status
 from membench.check.text import printable
 from membench.cli.output import out, plain_table
@@ -31,7 +31,7 @@ def print_result(console: Console, result: CheckResult) -> None:
         table.add_row(*_row(outcome))
     console.print(table)
     for outcome in result.outcomes:
-        if outcome.status != "unchanged":
+        if outcome.told:
             console.print()
             for line in _paragraph(outcome):
                 console.print(line, soft_wrap=True)
@@ -46,10 +46,8 @@ def print_result(console: Console, result: CheckResult) -> None:
 
 def _row(outcome: Outcome) -> Iterator[Text]:
     style = STYLES.get(outcome.status, "")
-    peaks = outcome.current or outcome.baseline
     yield Text.assemble((f"{MARKS[outcome.status]} ", style), printable(outcome.name))
-    yield Text(format_bytes(peaks.peak) if peaks else "–")
-    yield Text(format_bytes(peaks.reserved) if peaks else "–")
+    yield from map(Text, peak_words(outcome))
     yield Text(change(outcome), style=style)
     yield Text(format_bytes(outcome.limit) if outcome.limit is not None else "")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from membench.check.formats.words import change, explanation, headline
+from membench.check.formats.words import change, explanation, headline, peak_words
 from membench.check.result import MARKS, CheckResult, Outcome
 from membench.check.text import markdown
 from membench.units import format_bytes
@@ -19,7 +19,7 @@ def _lines(result: CheckResult) -> Iterator[str]:
     yield "|---|---|---|--:|--:|--:|--:|"
     for outcome in result.outcomes:
         yield f"| {' | '.join(_cells(outcome))} |"
-    told = [outcome for outcome in result.outcomes if outcome.status != "unchanged"]
+    told = [outcome for outcome in result.outcomes if outcome.told]
     if told:
         yield ""
     for outcome in told:
@@ -35,11 +35,9 @@ def _lines(result: CheckResult) -> Iterator[str]:
 
 
 def _cells(outcome: Outcome) -> Iterator[str]:
-    peaks = outcome.current or outcome.baseline
     yield MARKS[outcome.status]
     yield markdown(outcome.name)
     yield markdown(outcome.device)
-    yield format_bytes(peaks.peak) if peaks else "–"
-    yield format_bytes(peaks.reserved) if peaks else "–"
+    yield from map(markdown, peak_words(outcome))
     yield change(outcome)
     yield format_bytes(outcome.limit) if outcome.limit is not None else ""

@@ -29,6 +29,8 @@ def explanation(outcome: Outcome) -> Iterator[str]:
     yield from outcome.reasons
     yield from map(growth_words, outcome.growth)
     yield from [outcome.moved] if outcome.moved else []
+    if outcome.inexact:
+        yield f"an estimate, and not exact: {'; '.join(outcome.inexact)}"
     if outcome.settings:
         yield f"the case differs from the baseline's: {'; '.join(outcome.settings)}"
 
@@ -42,3 +44,12 @@ def growth_words(growth: Growth) -> str:
         change = change_words(before, growth.current)
     where = f" ({at.file}:{at.line}{f' in {at.function}' if at.function else ''})" if at else ""
     return f"{growth.kind} {growth.name} {change}{where}"
+
+
+def peak_words(outcome: Outcome) -> tuple[str, str]:
+    """Peak allocated and reserved, marked where they are estimates; a dash where nothing was measured."""
+    peaks = outcome.current or outcome.baseline
+    if peaks is None:
+        return "–", "–"
+    mark = "~" if outcome.inexact else ""
+    return f"{mark}{format_bytes(peaks.peak)}", f"{mark}{format_bytes(peaks.reserved)}"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import A100, MIB, VERSIONS, made_case, made_config, measured
 
-from membench.check import Threshold, baseline_of, compare, parse_threshold, read_baseline, write_baseline
+from membench.check import FORMATS, Threshold, baseline_of, compare, parse_threshold, read_baseline, write_baseline
 from membench.check.baseline import settings_of
 from membench.errors import UsageError
 from membench.spec import NetworkSpec, ProbeSpec
@@ -143,6 +143,15 @@ def test_a_case_that_was_redefined_says_in_what() -> None:
     _, outcome = outcome_of(case, measured(case, peak=200 * MIB))
     assert outcome.status == "regressed"
     assert outcome.settings == ("batch default → 2", "stages default → 3")
+
+
+def test_an_estimate_says_that_it_is_one() -> None:
+    result, outcome = outcome_of(found=measured(ONE, exact=False, inexact_because=("values were read",)))
+    assert (outcome.status, outcome.told) == ("unchanged", True)
+    page = FORMATS["markdown"](result)
+    assert r"| \~100\.00 MiB | \~110\.00 MiB |" in page
+    assert r"an estimate, and not exact\: values were read" in page
+    assert not outcome_of()[1].told
 
 
 def test_a_baseline_is_the_same_file_whatever_the_order(tmp_path: Path) -> None:
