@@ -32,10 +32,10 @@ def rehearse_all(specs: Sequence[TrainSpec], found: Found, device: Device, ranks
     return 1 if "error" in statuses else 3 if "oom" in statuses else 0
 
 
-def rehearsed(spec: TrainSpec, found: Found) -> Peak | None:
+def rehearsed(spec: TrainSpec, found: Found, ranks: int) -> Peak | None:
     """What a training on the CPU would peak at on the default card, since a CPU counts nothing; None if that fails."""
     try:
-        return rehearse(spec, resolve(DEFAULT_CARD), step_volume(spec, found))
+        return rehearse(spec, resolve(DEFAULT_CARD), step_volume(spec, found), ranks)
     except MembenchError as error:
         note(f"peaks are not measured: {error}")
         return None

@@ -78,7 +78,12 @@ def train(
         spec.validate()
     wanted = device or ("cuda" if gpus() else "cpu")
     found = find_cases(data)
-    if wanted.split(":")[0] not in ("cpu", "cuda"):
+    kind = wanted.split(":")[0]
+    from membench.train.step import check
+
+    for spec in specs:
+        check(spec, kind)
+    if kind not in ("cpu", "cuda"):
         return rehearse_all(specs, found, resolve(wanted), ranks, json)
     if ranks > 1:
         raise UsageError("--ranks is for a card of the catalog; several ranks are started by torchrun")
@@ -106,16 +111,23 @@ def _train(
     from membench.train.run import train as run
 
     kept = folder / "prepared"
-    with joined(device) as ranks, Display(specs, found, ranks.leads) as display:
+    with joined(device) as ranks, Display(found, ranks.leads) as display:
         if ranks.leads:
-            display.peaks = [rehearsed(spec, found) if device == "cpu" else None for spec in specs]
             prepare(found, specs[0], kept, skip_bad=skip_bad, workers=workers, on_case=display.prepared)
         ranks.gather(None)  # the others find what the first has prepared
         data = prepare(found, specs[0], kept, skip_bad=skip_bad)
         display.ready(data)
         results = [
-            run(spec, data, folder / _folder_name(spec), ranks, workers=workers, rehearsed=peak, watcher=display)
-            for spec, peak in zip(specs, display.peaks, strict=True)
+            run(
+                spec,
+                data,
+                folder / _folder_name(spec),
+                ranks,
+                workers=workers,
+                rehearsal=partial(rehearsed, spec, found, ranks.count),
+                watcher=display,
+            )
+            for spec in specs
         ]
     parity = compare(results, *tolerances)
     if ranks.leads:

@@ -14,20 +14,16 @@ from membench.cli.output import err, note, plain_table
 from membench.train.data import Prepared
 from membench.train.layouts import REGIONS, Case, Found
 from membench.train.parity import Parity
-from membench.train.result import Evaluation, Peak, Step, TrainResult
+from membench.train.result import Evaluation, Step, TrainResult
 from membench.train.run import Watcher
 from membench.train.spec import TrainSpec
 from membench.units import format_bytes
 
 
 class Display(Watcher):
-    """Progress on standard error: on a terminal bars that move, elsewhere a line for what is done. A context manager.
+    """Progress on standard error: on a terminal bars that move, elsewhere lines of what is done. A context manager."""
 
-    ``peaks`` are the rehearsed ones of the trainings, in their order.
-    """
-
-    def __init__(self, specs: Sequence[TrainSpec], found: Found, speaks: bool) -> None:
-        self.peaks: list[Peak | None] = [None] * len(specs)
+    def __init__(self, found: Found, speaks: bool) -> None:
         self._console = err()
         self._console.quiet = not speaks
         self._found = found

@@ -35,6 +35,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from membench.errors import UsageError
+from membench.train.files import writing
 from membench.train.layouts import MODALITIES, Case, CaseError, Found, Layout
 from membench.train.spec import TrainSpec
 
@@ -79,10 +80,13 @@ def prepare(
     Raises:
         CaseError: a case is incomplete, broken or inconsistent, and is not to be skipped.
         UsageError: too few cases are left to train on, or to hold out.
+        MembenchError: the folder cannot be written.
     """
     bad = list(found.bad)
     if bad and not skip_bad:
         raise bad[0]
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     reasons = DataLoader(_Readings(found, spec, folder), batch_size=None, num_workers=workers)
     for case, reason in zip(found.cases, reasons, strict=True):
         on_case(case)

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -42,13 +42,13 @@ def train(
     ranks: Ranks,
     *,
     workers: int = 0,
-    rehearsed: Peak | None = None,
+    rehearsal: Callable[[], Peak | None] = lambda: None,
     watcher: Watcher | None = None,
 ) -> TrainResult:
     """Train to the end, from the checkpoint in ``folder`` if there is one; a training that has ended is not run again.
 
-    The leading rank writes checkpoint, metrics, result, and the predictions for all held-out cases. ``rehearsed`` is
-    the peak to report where the device, a CPU, counts none.
+    The leading rank writes checkpoint, metrics, result, and the predictions for all held-out cases. ``rehearsal``
+    gives the peak to report where the device, a CPU, counts none.
 
     Raises:
         UsageError: the folder is another training's, or the network cannot run as asked.
@@ -79,7 +79,7 @@ def train(
             spec=spec,
             steps=tuple(records.history.steps),
             evaluations=tuple(records.history.evaluations),
-            peak=peak.read() or rehearsed,
+            peak=peak.read() or (rehearsal() if ranks.leads else None),
             device=str(ranks.device),
         )
         records.finish(result)

@@ -17,6 +17,17 @@ from membench.probe.workload import AUTOCAST, IMPLEMENTATIONS, OPTIMIZERS
 from membench.train.spec import TrainSpec
 
 
+def check(spec: TrainSpec, device_type: str) -> None:
+    """Refuse what the networks or the device cannot do, before anything is read or written.
+
+    Raises:
+        UsageError: the network cannot run under the strategy, or fp16 is asked for on the CPU.
+    """
+    get_strategy(spec.strategy, slices=spec.slices).check(spec.network)
+    if device_type == "cpu" and spec.precision == "fp16":
+        raise UsageError("fp16 is for GPUs; on the CPU choose bf16")
+
+
 class Training:
     """The state of a training, and how it goes on by a step.
 
@@ -24,12 +35,11 @@ class Training:
     ``rehearsed`` is for an emulated device.
 
     Raises:
-        UsageError: the network cannot run under the strategy, or fp16 is asked for on the CPU.
+        UsageError: see `check`.
     """
 
     def __init__(self, spec: TrainSpec, device: torch.device, ranks: int = 1, *, rehearsed: bool = False) -> None:
-        if device.type == "cpu" and spec.precision == "fp16":
-            raise UsageError("fp16 is for GPUs; on the CPU choose bf16")
+        check(spec, device.type)
         self.spec, self.device, self.done = spec, device, 0
         torch.manual_seed(spec.seed)
         # Initialised on the CPU, so that all devices begin with the same weights.

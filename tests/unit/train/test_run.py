@@ -10,15 +10,17 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from monai.losses import DiceLoss
 from small import NETWORK, prepared, small
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from membench.errors import MembenchError, UsageError
+from membench.models import segmentation_loss
 from membench.train.data import Prepared
 from membench.train.distributed import Ranks
 from membench.train.evaluate import score, write_prediction
 from membench.train.parity import compare
-from membench.train.result import Evaluation, Step, TrainResult
+from membench.train.result import Evaluation, Score, Step, TrainResult
 from membench.train.run import Watcher, train
 from membench.train.step import Training
 
@@ -191,9 +193,15 @@ def test_scores() -> None:
     assert score("case", found, truth, np.ones(3))[2].dice == 0
 
 
-def _made_up(strategy: str, losses: list[float], dice: float | None) -> TrainResult:
-    from membench.train.result import Score
+def test_the_loss_is_monais_dice_loss_and_binary_cross_entropy() -> None:
+    torch.manual_seed(0)
+    logits, truth = torch.randn(2, 3, 6, 5, 4), torch.randint(2, (2, 3, 6, 5, 4), dtype=torch.uint8)
+    expected = DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)(logits, truth.float())
+    expected = expected + torch.nn.functional.binary_cross_entropy_with_logits(logits, truth.float())
+    assert segmentation_loss(logits, truth).item() == pytest.approx(expected.item(), rel=1e-6)
 
+
+def _made_up(strategy: str, losses: list[float], dice: float | None) -> TrainResult:
     scores = tuple(
         Score(case="a", region=region, dice=dice, hd95=None)
         for region in ("whole", "core", "enhancing")
