@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -85,8 +86,10 @@ class Prober:
         self.device.check_budget(spec.budget)
         answer = _ask(self._running(), request)
         if answer is None:
-            self._end()
+            code = self._end()
             killed = "the probing process was killed"
+            if code < 0 and -code != signal.SIGKILL:  # by an import of the user's, for example
+                killed += f" by {signal.Signals(-code).name}"
             answer = Outcome(
                 measurement=Measurement(spec=spec, status="crashed", message=killed, versions=self.versions)
             )
@@ -104,15 +107,18 @@ class Prober:
             self._closed = True
         self._end()
 
-    def _end(self) -> None:
+    def _end(self) -> int:
+        """End the server, if there is one; its exit code, which is negative after a signal."""
         with self._guard:
             server, self._server = self._server, None
-        if server is not None:
-            server.kill()
-            server.wait()
-            for stream in (server.stdin, server.stdout):
-                with contextlib.suppress(OSError):
-                    _open(stream).close()
+        if server is None:
+            return 0
+        server.kill()
+        code = server.wait()
+        for stream in (server.stdin, server.stdout):
+            with contextlib.suppress(OSError):
+                _open(stream).close()
+        return code
 
     def _running(self) -> subprocess.Popen[bytes]:
         """The server, started if there is none."""
