@@ -132,7 +132,7 @@ def _record(found: Fit) -> Iterator[tuple[str, Any]]:
 
 
 def _table(fits: Sequence[Fit], device: Device, budget: int | None) -> Table:
-    table = plain_table("Configuration", "Patch", "Batch", "Peak reserved", "Largest patch", "Largest batch")
+    table = plain_table("Configuration", "Patch", "Batch", "Reserved", "Max patch", "Max batch")
     for found in fits:
         plan = found.configuration
         table.add_row(
@@ -145,7 +145,7 @@ def _table(fits: Sequence[Fit], device: Device, budget: int | None) -> Table:
         )
     table.caption = (
         f"{format_bytes(budget or device.usable_bytes)} on {device.info.title}. "
-        "The largest patch is with the batch as planned, the largest batch with the patch."
+        "The largest patch is with the batch as planned, the largest batch with the patch as planned."
     )
     table.caption_justify = "left"
     return table

@@ -120,7 +120,7 @@ def _table(results: Sequence[SearchResult]) -> Table:
 
     table = plain_table(
         axis_title(results[0].search.axis),
-        *("Largest that fits", "Peak reserved", "Smallest that does not", "Probes", "Ratio to plain"),
+        *("Largest fit", "Peak reserved", "Smallest misfit", "Probes", "× plain"),
     )
     for result in results:
         unfit = result.smallest_unfit

@@ -29,7 +29,7 @@ REFUSED = {
     "measure --frobnicate": "no such option: --frobnicate",
     "measure extra": "unexpected extra argument",
     "search": "--axis",
-    "search --axis depth": "'depth' is not one of 'volume', 'stages', 'blocks', 'channels', 'batch'",
+    "search --axis depth": "there is no axis depth; this network has volume, stages, blocks, channels, batch",
     "search --axis volume --ratio 1:1": "'1:1' is not a ratio",
     "search --axis volume --limit 4": "the limit of 4 on axis volume is below its first value, 8",
     "search --axis volume --start 0": "the start on axis volume must be at least 1",
