@@ -21,7 +21,8 @@ from membench.errors import UsageError
 from membench.store import write_whole
 from membench.units import format_bytes
 
-BAR = 24
+BAR = 12
+OTHERS = 70  # columns that stand beside the subject
 
 CaseName = Annotated[str | None, typer.Option("--case", metavar="NAME", help="Only this case.")]
 HtmlFile = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Draw the peaks in an HTML file too.")]
@@ -54,8 +55,11 @@ def history(
         print_json([msgspec.to_builtins(record) for record in records])
     else:
         for name in names:
-            out().print(_table(name, [record for record in records if name in record.cases][-last:]))
-            out().print()
+            known = [record for record in records if name in record.cases][-last:]
+            console = out()
+            console.print(Text(printable(name), style="bold"), soft_wrap=True)
+            console.print(_table(name, known, console.width))
+            console.print()
     return 0
 
 
@@ -100,15 +104,19 @@ def _names(plan: Config, records: Sequence[Record]) -> list[str]:
     )
 
 
-def _table(name: str, records: Sequence[Record]) -> Table:
-    table = plain_table("Commit", "Peak allocated", "Peak reserved", "Change", title=printable(name))
+def _table(name: str, records: Sequence[Record], width: int) -> Table:
+    """A line for each commit; the subject has what the terminal's width leaves it."""
+    table = plain_table("Commit", "Allocated", "Reserved", "Change")
     table.add_column("", no_wrap=True)
-    table.add_column("Subject", overflow="ellipsis", no_wrap=True)
+    table.add_column("Subject", no_wrap=True)
+    room = max(10, width - OTHERS)
     most = max((peaks.peak for record in records if (peaks := record.cases[name])), default=1)
     for record, row in zip(records, _rows(name, records), strict=True):
         peaks = record.cases[name]
         bar = "█" * max(1, round(BAR * peaks.peak / most)) if peaks else ""
-        table.add_row(record.commit.short, *row, bar, Text(printable(record.commit.subject)))
+        subject = Text(printable(record.commit.subject))
+        subject.truncate(room, overflow="ellipsis")
+        table.add_row(Text(printable(record.commit.short)), *row, bar, subject)
     return table
 
 

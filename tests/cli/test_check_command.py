@@ -19,7 +19,7 @@ volume = "64"
 name = "one"
 
 [[case]]
-name = "two"
+name = "[b]two"
 strategy = "plain"
 """
 
@@ -74,7 +74,7 @@ def test_update_then_check(project: Path, baseline: Path, cli: Run, probes: list
     document = json.loads(ended.out)
     assert [(found["name"], found["status"]) for found in document["outcomes"]] == [
         ("one", "unchanged"),
-        ("two", "unchanged"),
+        ("[b]two", "unchanged"),
     ]
     assert {spec.device for spec in probes} == {"a100-40gb"}
     assert cli("check", "--update").code == 0
@@ -120,8 +120,8 @@ def test_an_update_replaces_what_is_no_baseline(project: Path, baseline: Path, c
 
 def test_some_cases_alone(project: Path, baseline: Path, cli: Run, probes: list[ProbeSpec]) -> None:
     probes.clear()
-    ended = cli("check", "--case", "t*", "--json")
-    assert [found["name"] for found in json.loads(ended.out)["outcomes"]] == ["two"]
+    ended = cli("check", "--case", "*t*", "--json")
+    assert [found["name"] for found in json.loads(ended.out)["outcomes"]] == ["[b]two"]
     assert [spec.strategy for spec in probes] == ["plain"]
 
 
@@ -239,13 +239,13 @@ def recorded(project: Path, baseline: Path, cli: Run) -> list[str]:
 def test_history(project: Path, recorded: list[str], cli: Run) -> None:
     ended = cli("history", "--html", "out.html")
     assert ended.code == 0, ended.err
-    assert [line.strip() for line in ended.out.splitlines() if line.strip() in ("one", "two")] == ["one", "two"]
+    assert [line.strip() for line in ended.out.splitlines() if line.strip() in ("one", "[b]two")] == ["one", "[b]two"]
     rows = [line for line in ended.out.splitlines() if line.startswith(tuple(commit[:9] for commit in recorded))]
     assert len(rows) == 6
     assert "+7.00 GiB, +700.0 %" in rows[1]
     assert rows[1].strip().endswith("[b]128")
     assert (project / "out.html").read_text().count("<svg") == 2
-    ended = cli("history", "--json", "--case", "two")
+    ended = cli("history", "--json", "--case", "[b]two")
     assert [record["commit"]["id"] for record in json.loads(ended.out)] == recorded
     assert cli("history", "--case", "three").code == 2
 
