@@ -13,7 +13,7 @@ from membench.check import FORMATS, CheckResult, Format, Outcome
 from membench.check.formats.words import change, explanation, headline, peak_words
 from membench.check.result import MARKS, Status
 from membench.check.text import printable
-from membench.cli.output import out, plain_table
+from membench.cli.output import note, out, plain_table
 from membench.errors import MembenchError
 from membench.units import format_bytes
 
@@ -75,8 +75,16 @@ def write_result(result: CheckResult, form: Format | None, output: Path | None) 
             output.write_text(FORMATS[form](result), encoding="utf-8")
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
-        with _writable(summary), Path(summary).open("a", encoding="utf-8") as file:
-            file.write(FORMATS["markdown"](result))
+        _add_to_summary(Path(summary), FORMATS["markdown"](result))
+
+
+def _add_to_summary(path: Path, text: str) -> None:
+    """Nobody asked for it, so that it cannot be written is told, and decides nothing."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        note(f"the job's summary is not written, {path}: {(error.strerror or str(error)).lower()}")
 
 
 @contextmanager
