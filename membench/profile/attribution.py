@@ -5,9 +5,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from membench.probe.recording import Category, Mark, Op, Output, Phase, Recording, op_number, read_tag
+from membench.profile.guess import guess_category, guess_phase
 from membench.profile.records import Held, Moment
 from membench.profile.replay import Allocation, History
-from membench.snapshot import Event
+from membench.snapshot import Event, Stack
 
 _PRECEDENCE: tuple[Category, ...] = ("parameter", "optimizer state", "gradient", "input")
 _WHAT = {"parameter": "parameters", "optimizer state": "states of parameters", "input": "inputs and targets"}
@@ -45,14 +46,14 @@ class Attribution:
             what=what,
             name=known.name if known else "",
             module=(known.module if known else "") or (op.module if op else tagged.module),
-            phase=op.phase if op else tagged.phase,
+            phase=op.phase if op else tagged.phase or self._guessed_phase(allocation.frames),
             step=op.step if op else None,
             op=op.name if op else tagged.op,
-            line=(op.line if op else "") or _line(event),
+            line=(op.line if op else "") or _line(allocation.frames),
             shape=output.shape if output else None,
             dtype=output.dtype if output else "",
             address=allocation.address,
-            stack=tuple(str(frame) for frame in event.frames.frames),
+            stack=tuple(str(frame) for frame in allocation.frames.frames),
         )
 
     def moment(self, index: int) -> Moment:
@@ -61,15 +62,16 @@ class Attribution:
         op, tagged = self._op(event), read_tag(event.user_metadata)
         return Moment(
             event=index,
-            phase=op.phase if op else tagged.phase,
+            phase=op.phase if op else tagged.phase or self._guessed_phase(event.frames),
             step=self.steps[index] if self._ops else None,
             module=op.module if op else tagged.module,
             op=op.name if op else tagged.op,
-            line=op.line if op else _line(event),
+            line=op.line if op else _line(event.frames),
         )
 
     def phase(self, index: int) -> Phase | None:
-        return read_tag(self._event(index).user_metadata).phase
+        event = self._event(index)
+        return read_tag(event.user_metadata).phase or self._guessed_phase(event.frames)
 
     def of_operation(self, index: int) -> bool:
         """Whether an event happened within an operation."""
@@ -77,10 +79,16 @@ class Attribution:
 
     def _by_op(self, allocation: Allocation, op: Op | None, output: Output | None) -> tuple[Category, str]:
         if op is None:
-            return "other", "not of an operation" if self._ops else "unknown"
+            return ("other", "not of an operation") if self._ops else self._by_stack(allocation)
         if output is None:
             return "workspace", "within one operation" if self._within_operation(allocation) else "kept by a library"
         return _by_phase(op)
+
+    def _by_stack(self, allocation: Allocation) -> tuple[Category, str]:
+        return guess_category(allocation.frames, lasts=allocation.freed is None)
+
+    def _guessed_phase(self, stack: Stack) -> Phase | None:
+        return None if self._ops else guess_phase(stack)
 
     def _within_operation(self, allocation: Allocation) -> bool:
         if allocation.freed is None:
@@ -141,6 +149,6 @@ def _rank(mark: Mark) -> tuple[int, bool]:
     return _PRECEDENCE.index(mark.category), not mark.name
 
 
-def _line(event: Event) -> str:
-    cause = event.frames.cause
+def _line(stack: Stack) -> str:
+    cause = stack.cause
     return str(cause) if cause else ""

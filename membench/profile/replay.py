@@ -11,13 +11,14 @@ import msgspec
 
 from membench.errors import MembenchError
 from membench.profile.blocks import FreeBlocks, Rounding, contradiction
-from membench.snapshot import Event, Snapshot, live_blocks
+from membench.snapshot import Event, Snapshot, Stack, live_blocks
 
 
 class Allocation(msgspec.Struct, kw_only=True):
     """A block in use from the event ``born`` (-1: before the history began) until ``freed`` (None: to its end).
 
-    ``size`` is the block's, in bytes, ``requested`` what was asked for. ``number`` counts allocations from 0.
+    ``size`` is the block's, in bytes, ``requested`` what was asked for, ``frames`` the calls that asked for it.
+    ``number`` counts allocations from 0.
     """
 
     number: int
@@ -26,6 +27,7 @@ class Allocation(msgspec.Struct, kw_only=True):
     requested: int
     born: int
     freed: int | None = None
+    frames: Stack = msgspec.field(default_factory=Stack)
 
 
 class Stretch(msgspec.Struct, kw_only=True):
@@ -104,7 +106,7 @@ class _Replay:
             if event.action == "alloc":
                 made.add(event.addr)
             elif event.action == "free_requested" and event.addr not in made:
-                self._use(event.addr, self._rounding(event.size), event.size, -1)
+                self._use(event.addr, self._rounding(event.size), event.size, -1, Stack())
                 made.add(event.addr)
             elif event.action in ("segment_alloc", "segment_map"):
                 mapped.add(event.addr)
@@ -112,7 +114,7 @@ class _Replay:
                 self._hold(event.addr, event.size, -1)
         for block in live_blocks(snapshot):
             if block.address not in made:
-                self._use(block.address, block.size, block.requested_size, -1)
+                self._use(block.address, block.size, block.requested_size, -1, block.frames)
         known = {*mapped, *self._held}
         for segment in snapshot.segments:
             if segment.address not in known:
@@ -121,7 +123,7 @@ class _Replay:
 
     def take(self, index: int, event: Event) -> None:
         if event.action == "alloc":
-            self._use(event.addr, self._block_size(event), event.size, index)
+            self._use(event.addr, self._block_size(event), event.size, index, event.frames)
         elif event.action == "free_requested":
             self._let_go(index, event.addr)
         elif event.action == "free_completed" and self.exact:
@@ -139,10 +141,11 @@ class _Replay:
         rounded = self._rounding(event.size)
         return self._free.take(event.addr, rounded) if self.exact else rounded
 
-    def _use(self, address: int, size: int, requested: int, index: int) -> None:
+    def _use(self, address: int, size: int, requested: int, index: int, frames: Stack) -> None:
         if address in self._in_use:
             raise contradiction(f"what is allocated at {address:#x} is in use")
-        made = Allocation(number=len(self.allocations), address=address, size=size, requested=requested, born=index)
+        number = len(self.allocations)
+        made = Allocation(number=number, address=address, size=size, requested=requested, born=index, frames=frames)
         self.allocations.append(made)
         self._in_use[address] = made
         self._allocated_now += size
