@@ -10,8 +10,8 @@ from membench.profile.timeline import Tick
 from membench.units import GIB, KIB, MIB
 
 _DRAWN = 1600
-_BLOCKS = 6_000
-_STACK = 24
+_BLOCKS = 4_500
+_STACK = 16
 
 
 class _Texts:
