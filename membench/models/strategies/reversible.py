@@ -35,7 +35,8 @@ class Reversible:
 
     def run(self, blocks: Sequence[Block], x: Tensor) -> Tensor:
         conditions = Conditions(x.device)
-        steps = couple(blocks, conditions, self.slices, room=x.shape[1])
+        # Room to keep what is needed twice: beside what the rest of a network holds it is little.
+        steps = couple(blocks, conditions, self.slices, room=2 * x.shape[1])
         # Parameters are inputs, so that their gradients arrive through autograd and hooks on them (DDP) see them.
         parameters = list(nn.ModuleList(blocks).parameters())
         return _Stage.apply(conditions, steps, x, *parameters)  # type: ignore[no-any-return]
