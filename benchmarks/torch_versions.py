@@ -23,7 +23,10 @@ import msgspec
 ROOT = Path(__file__).parents[1]
 OLDEST = (2, 11)
 TESTING = ("hypothesis", "nvidia-ml-py", "pytest", "pytest-timeout")
-ROWS = ("convolutions", "norms", "operators", "attention", "training", "allocator", "graphs.c", "graphs.g", "parallel")
+ROWS = (
+    "convolutions", "norms", "attention", "recurrent", "training", "allocator", "graphs.capture", "graphs.compiled",
+    "parallel",
+)  # fmt: skip
 INSTALL_SECONDS, TEST_SECONDS = 1200, 1200
 
 
@@ -42,11 +45,12 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("versions", nargs="*", metavar="VERSION", help="releases of torch (default: all from 2.11 on)")
+    parser.add_argument("--python", type=Path, help="test the PyTorch that this interpreter has, and install none")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of Markdown")
     chosen = parser.parse_args(arguments)
     releases = []
-    for version in chosen.versions or served():
-        releases.append(examine(version))
+    for version in [None] if chosen.python else chosen.versions or served():
+        releases.append(examine_installed(chosen.python) if version is None else examine(version))
         sys.stderr.write(f"{row(releases[-1])}\n")
     if chosen.json:
         sys.stdout.write(json.dumps(msgspec.to_builtins(releases), indent=2) + "\n")
@@ -74,21 +78,25 @@ def chosen_versions(listed: str) -> list[str]:
 
 
 def examine(version: str) -> Release:
+    """Install the release in an environment of its own, and test it there."""
     with tempfile.TemporaryDirectory(prefix="torch-") as folder:
         venv.create(folder, with_pip=True)
         python = Path(folder) / "bin" / "python"
         problem = install(python, version)
-        if problem:
-            return Release(torch=version, status="skipped", reason=problem)
-        cuda, cudnn = told(python, "import torch; print(torch.version.cuda, torch.backends.cudnn.version())").split()
-        if not cuda.startswith("13."):
-            reason = "a CPU build" if cuda == "None" else f"built for CUDA {cuda}"
-            return Release(torch=version, status="skipped", reason=reason)
-        tests, rows = run_tests(python), run_rows(python)
-        passed = bool(re.fullmatch(r"\d+ passed.*", tests)) and "failed" not in tests and "fail" not in rows
-        return Release(
-            torch=version, status="passed" if passed else "failed", cuda=cuda, cudnn=cudnn, tests=tests, rows=rows
-        )
+        return Release(torch=version, status="skipped", reason=problem) if problem else examine_installed(python)
+
+
+def examine_installed(python: Path) -> Release:
+    versions = told(
+        python, "import torch; print(torch.__version__, torch.version.cuda, torch.backends.cudnn.version())"
+    )
+    torch, cuda, cudnn = versions.split() or ("?", "None", "")
+    if not cuda.startswith("13."):
+        reason = "a CPU build" if cuda == "None" else f"built for CUDA {cuda}"
+        return Release(torch=torch, status="skipped", reason=reason)
+    tests, rows = run_tests(python), run_rows(python)
+    passed = bool(re.fullmatch(r"\d+ passed.*", tests)) and "fail" not in rows
+    return Release(torch=torch, status="passed" if passed else "failed", cuda=cuda, cudnn=cudnn, tests=tests, rows=rows)
 
 
 def install(python: Path, version: str) -> str:

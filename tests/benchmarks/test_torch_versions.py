@@ -27,12 +27,12 @@ def test_a_release_that_cannot_be_installed_is_told_in_one_line(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("cuda", "tests", "rows", "status"),
     [
-        ("None 0", "", "", "skipped"),
-        ("12.8 90000", "", "", "skipped"),
-        ("13.0 92400", "60 passed", "50 run, 2 refused", "passed"),
-        ("13.0 92400", "1 failed, 59 passed test_x", "50 run, 2 refused", "failed"),
-        ("13.0 92400", "60 passed", "49 run, 2 refused, fail: norms.batch", "failed"),
-        ("13.0 92400", "the tests did not run", "50 run, 2 refused", "failed"),
+        ("2.12.0 None 0", "", "", "skipped"),
+        ("2.12.0+cu128 12.8 90000", "", "", "skipped"),
+        ("2.12.0+cu130 13.0 92400", "60 passed", "50 run, 2 refused", "passed"),
+        ("2.12.0+cu130 13.0 92400", "1 failed, 59 passed test_x", "50 run, 2 refused", "failed"),
+        ("2.12.0+cu130 13.0 92400", "60 passed", "49 run, 2 refused, fail: norms.batch", "failed"),
+        ("2.12.0+cu130 13.0 92400", "the tests did not run", "50 run, 2 refused", "failed"),
     ],
 )
 def test_a_release_passes_with_all_its_tests_and_rows(
@@ -43,7 +43,8 @@ def test_a_release_passes_with_all_its_tests_and_rows(
     monkeypatch.setattr(torch_versions, "told", lambda *_: cuda)
     monkeypatch.setattr(torch_versions, "run_tests", lambda *_: tests)
     monkeypatch.setattr(torch_versions, "run_rows", lambda *_: rows)
-    assert examine("2.12.0").status == status
+    found = examine("2.12.0")
+    assert (found.status, found.torch) == (status, cuda.split()[0])
 
 
 def test_only_a_failure_is_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
