@@ -21,8 +21,10 @@ class Analysis:
 
     def __init__(self, snapshot: Snapshot, device: int | None = None) -> None:
         """Raises `MembenchError` where the snapshot has no events, or what is replayed is not what was measured."""
-        self.recording = msgspec.json.decode(snapshot.membench, type=Recording) if snapshot.membench else None
+        self.recording = _recording(snapshot)
         self.history = replay(snapshot, device)
+        if not any(self.history.allocated):
+            raise MembenchError("the snapshot's events allocate nothing: there is no peak to explain")
         self.attribution = Attribution(self.history, self.recording)
         self.peak_event = self._find_peak()
         self.profile = self._profile()
@@ -34,7 +36,7 @@ class Analysis:
             return range(len(self.history.events))
         steps, wanted = self.attribution.steps, self.attribution.steps[self.peak_event]
         measured = [index for index in range(self._first(), len(steps)) if steps[index] == wanted]
-        last = max(index for index in measured if self.attribution.of_operation(index))
+        last = max((index for index in measured if self.attribution.of_operation(index)), default=measured[-1])
         return range(measured[0], max(last, self.peak_event) + 1)
 
     def held(self, event: int) -> list[Held]:
@@ -60,8 +62,8 @@ class Analysis:
         """The event from which on peaks were counted: the last allocation before, whose memory is there."""
         if self.recording is None or not self.recording.measured_from:
             return 0
-        numbered = self.history.allocations[self.recording.measured_from - 1]
-        return max(numbered.born, 0)
+        numbered = self.history.allocations[: self.recording.measured_from]
+        return max(numbered[-1].born, 0) if numbered else 0
 
     def _profile(self) -> Profile:
         return Profile(
@@ -124,6 +126,20 @@ class Analysis:
                 "The snapshot was not recorded by membench: categories, modules and shapes are told only as far as "
                 "stack frames tell them."
             )
+
+
+def _recording(snapshot: Snapshot) -> Recording | None:
+    """What membench added to the snapshot, if it recorded it.
+
+    Raises:
+        MembenchError: it was added by something else.
+    """
+    if not snapshot.membench:
+        return None
+    try:
+        return msgspec.json.decode(snapshot.membench, type=Recording)
+    except msgspec.DecodeError as error:
+        raise MembenchError(f"what membench adds to a snapshot is damaged: {error}") from None
 
 
 def _categories(held: Sequence[Held]) -> dict[str, int]:
