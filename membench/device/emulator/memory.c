@@ -1,8 +1,12 @@
 /* Device memory: addresses in a range that nothing can be read from, and bytes counted against the device.
  *
  * The range is divided into 2 MiB pages. Two flat tables, touched only where used, give each page its allocation and
- * its mapping, so every look-up takes constant time. Addresses are handed out upwards and wrap around at the end of
- * the range; the next free run is found by skipping whole allocations. */
+ * its mapping, so every look-up takes constant time. Addresses are handed out downwards and wrap around at the start of
+ * the range; the next free run is found by skipping whole allocations.
+ *
+ * Downwards, as recordings of real GPUs on Linux show it (github.com/kkaitlyn111/cs336-a2-systems, memory_ctx128_*: each
+ * new segment lies 32 MiB below the last). It decides more than it seems: of free blocks of one size PyTorch takes the
+ * one with the lowest address, and from there on two layouts may differ. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdlib.h>
@@ -34,7 +38,7 @@ struct mapping {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic uint64_t base; /* 0 until the range is there */
 static uint64_t used_bytes;
-static uint32_t next_page;
+static uint32_t next_end; /* pages from here up were handed out before those below */
 static struct page *pages;
 static struct mapping **mapped; /* what a page of a reservation belongs to */
 
@@ -63,20 +67,20 @@ static bool exceeds(uint64_t bytes) {
     return bytes > usable || used_bytes > usable - bytes;
 }
 
-/* The first of `count` free pages in a row, looked for from next_page on and once around; PAGES if there are none. */
+/* The last of `count` free pages in a row, looked for from next_end down and once around; PAGES if there are none. */
 static uint32_t find_run(uint32_t count) {
-    uint32_t at = next_page, seen = 0;
+    uint32_t end = next_end, seen = 0;
     while (seen <= PAGES) {
-        if (at + (uint64_t)count > PAGES) {
-            seen += PAGES - at;
-            at = 0;
+        if (end < count) {
+            seen += end;
+            end = PAGES;
         }
         uint32_t run = 0;
-        while (run < count && pages[at + run].kind == PAGE_FREE) run++;
-        if (run == count) return at;
-        uint32_t occupied = at + run, skip = pages[occupied].start + pages[occupied].count - at;
-        at += skip;
-        seen += skip;
+        while (run < count && pages[end - 1 - run].kind == PAGE_FREE) run++;
+        if (run == count) return end - count;
+        uint32_t start = pages[end - 1 - run].start;
+        seen += end - start;
+        end = start;
     }
     return PAGES;
 }
@@ -88,7 +92,7 @@ static enum memory_status take(uint64_t bytes, enum page_kind kind, uint64_t *ad
     if (start == PAGES) return MEMORY_EXHAUSTED;
     for (uint32_t i = 0; i < count; i++)
         pages[start + i] = (struct page){.start = start, .count = (uint32_t)count, .kind = kind};
-    next_page = start + (uint32_t)count == PAGES ? 0 : start + (uint32_t)count;
+    next_end = start;
     *address = base + start * PAGE;
     return MEMORY_OK;
 }
