@@ -1,5 +1,8 @@
 """CUDA graphs and compiled code."""
 
+import sysconfig
+from pathlib import Path
+
 import torch
 from torch import nn
 
@@ -43,6 +46,8 @@ def graphed_callables() -> None:
 
 
 def compile_and_train(network: nn.Module, x: torch.Tensor, mode: str | None = None) -> None:
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        raise ModuleNotFoundError("Triton builds its launcher with it", name="Python.h")
     compiled = torch.compile(network, mode=mode)
     train(compiled, x)
     torch.cuda.reset_peak_memory_stats()  # what compiling took is gone, and depends on what is cached
