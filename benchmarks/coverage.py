@@ -20,6 +20,7 @@ from rich.table import Table
 from workloads import Workload, workloads
 
 from membench.device import DEFAULT_CARD, resolve
+from membench.errors import MembenchError
 
 HERE = Path(__file__).parent
 # Figures of kernels that decide the size of grids and of small scratch space, asked for in nearly every step.
@@ -115,7 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(
             f"no workload is called {', '.join(chosen.names)}; known are {', '.join(w.name for w in workloads())}"
         )
-    with Runner(chosen.device) as run:
+    try:
+        runner = Runner(chosen.device)
+    except MembenchError as error:
+        parser.error(str(error))
+    with runner as run:
         rows = [run(workload) for workload in wanted]
     if chosen.json:
         found = [msgspec.to_builtins(row) | {"verdict": row.verdict} for row in rows]

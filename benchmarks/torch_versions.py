@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--python", type=Path, help="test the PyTorch that this interpreter has, and install none")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of Markdown")
     chosen = parser.parse_args(arguments)
+    if chosen.python and not chosen.python.exists():
+        parser.error(f"{chosen.python} is not there")
     releases = []
     for version in [None] if chosen.python else chosen.versions or served():
         releases.append(examine_installed(chosen.python) if version is None else examine(version))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from coverage import HERE, Row, Runner, markdown, summary
+from coverage import HERE, Row, Runner, main, markdown, summary
 from workloads import GROUPS, Workload, workloads
 
 RUNS = Row(name="a.b", title="B", allocated=1, reserved=2)
@@ -56,6 +56,20 @@ def test_every_module_of_workloads_is_in_the_table() -> None:
 def test_the_committed_table_has_every_workload() -> None:
     table = (Path(HERE) / "results" / "coverage.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| (.+?) \| (?:runs|refused) \|", table, re.MULTILINE) == [w.title for w in workloads()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "no workload is called nothing; known are conv"),
+        (["norms", "--device", "h999"], "not in the catalog"),
+    ],
+)
+def test_what_there_is_not_is_bad_usage(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_the_table_in_markdown_counts_its_rows() -> None:
