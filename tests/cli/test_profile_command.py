@@ -20,7 +20,8 @@ def test_contract_on_the_emulated_device(program: Run, tmp_path: Path) -> None:
     assert peak["module"].startswith(("encoder.", "decoder.", "head"))
     assert len(peak["largest"]) == 10
     assert {"shape", "dtype", "line", "category", "bytes"} <= set(peak["largest"][0])
-    assert found["remedies"][0]["setting"] == "--strategy reversible-sliced"
+    saved = {remedy["setting"]: remedy["saved_allocated_bytes"] for remedy in found["remedies"]}
+    assert saved["--strategy reversible-sliced"] > 0
     files = {Path(file).name for file in found["files"]}
     assert files == {"snapshot.pickle", "trace.json", "timeline.csv", "index.html", "profile.json"}
     assert all((tmp_path / "found" / name).stat().st_size > 0 for name in files)
