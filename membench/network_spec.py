@@ -132,6 +132,11 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return self.max_channels if axis == "channels" else None
 
     @property
+    def functions(self) -> tuple[str, ...]:
+        """The names of all that is to be imported: nothing."""
+        return ()
+
+    @property
     def axes(self) -> tuple[str, ...]:
         return typing.get_args(AxisName)
 

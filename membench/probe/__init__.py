@@ -27,7 +27,9 @@ __all__ = ["EmulatorLog", "Prober"]
 class Prober:
     """Measures probes on one device, one at a time, each in a fresh process. A context manager; callable.
 
-    The fork server behind it is started when it is first needed, and started anew should it die. Closing it, from any
+    The fork server behind it is started when it is first needed, and started anew should it die, or should it have
+    imported modules of the user's that the next probe does not name: an import can change what another model takes
+    (MONAI's sets ``CUBLAS_WORKSPACE_CONFIG``), and a result depends on its spec alone. Closing the prober, from any
     thread and at any time, ends the server and the probe that is under way, for good. ``log`` is what the emulated
     device did for the last probe.
     """
@@ -37,6 +39,7 @@ class Prober:
         self.log = EmulatorLog()
         self._versions: dict[str, str] = {}
         self._server: subprocess.Popen[bytes] | None = None
+        self._imported: frozenset[str] = frozenset()
         self._closed = False
         self._guard = threading.Lock()
 
@@ -84,6 +87,7 @@ class Prober:
         spec = request.spec
         spec.validate()
         self.device.check_budget(spec.budget)
+        self._prepare_for(frozenset(name.partition(":")[0] for name in spec.network.functions))
         answer = _ask(self._running(), request)
         if answer is None:
             code = self._end()
@@ -100,6 +104,12 @@ class Prober:
         self.log = answer.log
         measurement = msgspec.structs.replace(answer.measurement, device=self.device.info)
         return msgspec.structs.replace(answer, measurement=measurement)
+
+    def _prepare_for(self, modules: frozenset[str]) -> None:
+        """End a server that has imported others of the user's modules than these."""
+        if self._imported and self._imported != modules:
+            self._end()
+        self._imported = modules
 
     def close(self) -> None:
         """End the server and whatever it is doing; there is no other."""

@@ -28,7 +28,7 @@ from membench.probe.answer import Answer, Outcome, Refusal, Request
 from membench.probe.versions import library_versions
 from membench.probe.words import last_words
 from membench.result import Measurement, Status
-from membench.spec import ModelSpec, ProbeSpec
+from membench.spec import ProbeSpec
 
 _SET_PARENT_DEATH_SIGNAL = 1  # prctl
 
@@ -66,8 +66,6 @@ def _send(answers: BinaryIO, message: object) -> None:
 
 def _refusal(spec: ProbeSpec) -> Refusal | None:
     """Import what the probe names of the user's, before the fork, so that it is imported once for all probes."""
-    if not isinstance(spec.network, ModelSpec):
-        return None
     try:
         with _within(spec.timeout):
             for name in spec.network.functions:

@@ -92,3 +92,13 @@ def test_a_module_that_initialises_cuda_is_refused_and_spoils_nothing(prober: Pr
     with pytest.raises(UsageError, match="importing on_cuda:conv initialises CUDA"):
         measured(prober, ModelSpec(factory="on_cuda:conv", inputs=("1x4x8x8x8",)))
     assert measured(prober, CONV, volume=SIDE).fits
+
+
+@pytest.mark.slow
+def test_what_one_module_changes_on_import_is_not_there_for_another(prober: Prober) -> None:
+    tainting = ModelSpec(factory="tainting:conv", inputs=CONV.inputs)
+    before = measured(prober, CONV, volume=SIDE)
+    tainted = measured(prober, tainting, volume=SIDE)
+    assert tainted.fits
+    assert tainted.peak_allocated_bytes != before.peak_allocated_bytes
+    assert measured(prober, CONV, volume=SIDE).peak_allocated_bytes == before.peak_allocated_bytes
