@@ -95,6 +95,11 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if any(tensor.name for tensor in self.tensors(self.targets, (1, 1, 1), 1)):
             raise UsageError("targets are given to the loss in their order; they have no names")
 
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Those that it can run under, the one that keeps most on the device first."""
+        return STRATEGIES[:1] if self.step else STRATEGIES
+
     def check_strategies(self, names: Sequence[str]) -> None:
         """Refuse strategies that need a network of membench's own.
 

@@ -8,7 +8,7 @@ from membench.device import Device
 from membench.errors import UsageError
 from membench.result import DeviceInfo, Measurement
 from membench.search import Choice, Mix, Tried, cheapest, mixes
-from membench.spec import NetworkSpec, ProbeSpec
+from membench.spec import ModelSpec, NetworkSpec, ProbeSpec
 
 # Strategies that stages of one network can mix, each keeping no more than the one before it.
 LADDER = ("plain", "selective", "checkpoint", "reversible")
@@ -59,21 +59,23 @@ def find_cheapest(
 
 
 def network_mixes(
-    network: NetworkSpec, strategies: Sequence[str] = (*LADDER, *THRIFTIEST), *, slices: int | None = None
+    network: NetworkSpec | ModelSpec, strategies: Sequence[str] = (), *, slices: int | None = None
 ) -> tuple[Mix, ...]:
     """The mixes of ``strategies`` under which the network can run, with their costs, the cheapest first.
 
-    Each strategy keeps no more than the one before it. Imports PyTorch.
+    Each strategy keeps no more than the one before it; none named are all that can be mixed. Imports PyTorch.
 
     Raises:
         UsageError: there is none, or a strategy is not known.
     """
+    network.validate()
+    if isinstance(network, ModelSpec):
+        return _model_mixes(network, strategies)
     from membench.models import get_strategy
     from membench.models.cost import recomputation
 
-    network.validate()
     runnable, refusal = [], None
-    for name in dict.fromkeys(strategies):
+    for name in dict.fromkeys(strategies or (*LADDER, *THRIFTIEST)):
         strategy = get_strategy(name)
         try:
             strategy.check(network)
@@ -90,6 +92,14 @@ def network_mixes(
         return recomputation(network, strategy, slices=_slices(slices, strategy))
 
     return mixes(network.stages, ladder, thriftiest, cost)
+
+
+def _model_mixes(network: ModelSpec, strategies: Sequence[str]) -> tuple[Mix, ...]:
+    """A model of the user's is run as it is: nothing is computed again, but what it keeps may lie on the host."""
+    names = tuple(dict.fromkeys(strategies or network.strategies))
+    for name in names:
+        network.check_strategies([name])
+    return tuple(Mix(strategy=name, cost=1.0, thrift=(rung,)) for rung, name in enumerate(names))
 
 
 def _under(probe: ProbeSpec, strategy: str) -> ProbeSpec:

@@ -42,7 +42,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     the largest workspace, which are None there. ``host_bytes`` is the peak of pinned host memory in the blocks, powers
     of two, that PyTorch asks CUDA for (``torch.cuda.host_memory_stats``); None where CUDA was never begun.
     ``exact`` says whether the same step on a real card of this kind comes to the same peaks, as far as can be known:
-    False for the reasons in ``inexact_because``, None where the probe did not live to tell. ``sensitivities`` names the
+    False for the reasons in ``inexact_because``, None where the probe ended in an error. ``sensitivities`` names the
     settings with which the peaks could be others.
     ``parameters`` is 0 where the network was not built. ``seconds`` is the wall time of the whole probe and the only
     field that differs between two runs on an emulated device.

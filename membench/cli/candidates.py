@@ -17,13 +17,13 @@ from membench.spec import ProbeSpec
 def choose(
     probe: ProbeSpec, device: Device, strategies: Sequence[str], prober: Prober, status: Status
 ) -> Recommendation:
-    """The cheapest of the mixes of ``strategies`` (none: of the built-in ones) that fits; ``status`` shows the way."""
+    """The cheapest of the mixes of ``strategies`` (none: all that there are) that fits; ``status`` shows the way."""
     status.update("counting the operations of each strategy …")
     load_plugins()
     with ThreadPoolExecutor(1) as pool:
         # The server imports PyTorch meanwhile, as this process does to count.
         started = pool.submit(lambda: prober.versions)
-        found = network_mixes(probe.unet, *([strategies] if strategies else []), slices=probe.slices)
+        found = network_mixes(probe.network, strategies, slices=probe.slices)
         started.result()
     return find_cheapest(probe, device, found, told(prober, status))
 

@@ -140,7 +140,7 @@ def probe_options(command: Callable[..., int]) -> Callable[..., int]:
         network = NetworkSpec(**{name: given.pop(name) for name in NetworkSpec.__struct_fields__ if name in given})
         if model and "strategy" not in said:
             given["strategy"] = PLAIN
-            values |= {"strategy": [PLAIN]} if "strategy" in values else {}
+            values |= {"strategy": [PLAIN]} if values.get("strategy") else {}
         return command(probe=ProbeSpec(network=model or network, **given), **values)
 
     return _declared(run, (*made, file, *MODEL_OPTIONS, *own, _CONTEXT))

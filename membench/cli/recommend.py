@@ -37,7 +37,6 @@ def recommend(probe: ProbeSpec, strategy: Strategies = None, json: Json = False)
 
     Exit code: 0 something fits, 3 nothing does, 1 an error, 2 bad usage.
     """
-    _ = probe.unet  # strategies are of our own networks
     probe.validate()
     device, probe = on_device(probe)
     with err().status("") as status:
@@ -77,7 +76,7 @@ def _facts(found: Recommendation, probe: ProbeSpec, device: Device) -> Iterator[
         words = f"{failure.strategy}: {failure.measurement.message}"
         yield "Stopped by", verdict(failure.measurement.status).append(f"  {words}", style="not bold default")
     yield "Command", measure_command(best.measurement.spec) if best else ""
-    yield "Volume", f"{format_volume(probe.volume)} voxels"
+    yield "Volume", f"{format_volume(probe.volume)} voxels" if "volume" in probe.network.axes else ""
     yield "Network", probe.network.words
     yield "Training", step_words(probe)
     yield "Budget", format_bytes(found.budget_bytes)

@@ -124,7 +124,7 @@ def _result(spec: ProbeSpec, trained: _Trained, log: EmulatorLog) -> Measurement
         device_to_host_reads=log.device_to_host_reads,
         unmodelled_calls=log.refused,
         modelled_calls=log.modelled,
-        exact=not reasons,
+        exact=not reasons if trained.status in ("fits", "oom") else None,
         inexact_because=reasons,
         sensitivities=tuple(
             sensitivities(spec, allocated=allocated, reserved=reserved, convolves=log.convolved, has_tf32=_has_tf32())

@@ -9,7 +9,7 @@ from membench.device import Device, find_card, resolve, unlimited
 from membench.errors import UsageError
 from membench.recommend import LADDER, THRIFTIEST, find_cheapest, network_mixes, with_shortfalls
 from membench.result import Measurement
-from membench.spec import NetworkSpec, ProbeSpec
+from membench.spec import ModelSpec, NetworkSpec, ProbeSpec
 from membench.units import GIB
 
 NETWORK = NetworkSpec(base_channels=16, stages=2, blocks=1, expansion=2, norm_groups=4)
@@ -118,3 +118,20 @@ def test_the_unlimited_card_is_the_same_but_for_its_memory(device: Device) -> No
 
 def test_a_real_gpu_has_no_unlimited_twin(device: Device) -> None:
     assert unlimited(replace(device, info=replace(device.info, kind="real"))) is None
+
+
+def test_a_model_of_the_users_is_run_as_it_is(device: Device) -> None:
+    model = ModelSpec(factory="nets:unet", inputs=("1x4x{volume}",))
+    assert [mix.strategy for mix in network_mixes(model)] == ["plain", "offload"]
+    assert [mix.strategy for mix in network_mixes(ModelSpec(step="nets:step"))] == ["plain"]
+    with pytest.raises(UsageError, match="run as it is"):
+        network_mixes(model, ["reversible"])
+
+    def measure(spec: ProbeSpec) -> Measurement:
+        status = "fits" if spec.strategy == "offload" else "oom"
+        return Measurement(spec=spec, status=status)
+
+    found = find_cheapest(ProbeSpec(network=model, strategy="plain"), device, network_mixes(model), measure)
+    assert found.recommended
+    assert found.recommended.strategy == "offload"
+    assert [option.strategy for option in found.cheaper] == ["plain"]
