@@ -45,6 +45,7 @@ def _documents(specs: Sequence[TrainSpec], peaks: Sequence[Peak]) -> list[dict[s
     return [
         {
             "strategy": spec.strategy,
+            "parallel": spec.parallel,
             "status": peak.status,
             "peak_allocated_bytes": peak.allocated_bytes,
             "peak_reserved_bytes": peak.reserved_bytes,
@@ -55,7 +56,7 @@ def _documents(specs: Sequence[TrainSpec], peaks: Sequence[Peak]) -> list[dict[s
 
 
 def _print(specs: Sequence[TrainSpec], peaks: Sequence[Peak], device: Device, ranks: int, volume: str) -> None:
-    who = f"One of {ranks} ranks needs" if ranks > 1 else "Training needs"
+    who = f"One of {ranks} ranks of {specs[0].parallel} needs" if ranks > 1 else "Training needs"
     console = out()
     console.print(Text(f"{who}, on {volume} voxels and {device_words(device)}:"), soft_wrap=True)
     table = plain_table("Strategy", "Peak allocated", "Peak reserved", "")

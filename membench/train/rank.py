@@ -27,8 +27,8 @@ def _measure(request: Request) -> Peak:
         if request.ranks > 1:
             _pretend(request.ranks)
         training = Training(request.spec, device, request.ranks, rehearsed=True)
-        if training.parallel:
-            training.parallel.register_comm_hook(None, _unmoved)
+        if training.data_parallel:
+            training.data_parallel.register_comm_hook(None, _unmoved)
         images = torch.zeros(request.spec.batch, request.spec.network.in_channels, *request.volume)
         truth = torch.zeros(request.spec.batch, request.spec.network.out_channels, *request.volume, dtype=torch.uint8)
         torch.cuda.reset_peak_memory_stats(device)

@@ -1,7 +1,7 @@
 """What one rank of a training will need, before it is run: its steps on the emulated card, in a process of their own.
 
 Nothing is learnt there, since nothing is computed; memory is all that is asked. The steps are those of
-`membench.train.step`, with DDP around the network where there are several ranks. What NCCL takes for itself, outside
+`membench.train.step`, with DDP or FSDP2 where there are several ranks. What NCCL takes for itself, outside
 PyTorch's allocator, is not in it.
 """
 

@@ -92,13 +92,14 @@ def evaluate(
     """Segment and score every held-out case, each on one of the ranks, and write them into ``predictions`` if given."""
     found: list[Score] = []
     count = len(data.held_out)
-    for number in range(ranks.rank, count, ranks.count):
-        item, case = data.held_out[number], data.held_out_cases[number]
-        regions = segment(training, item["image"])
-        found += score(case.name, regions, item["truth"], spacing_of(item["affine"]))
-        if predictions:
-            write_prediction(predictions, case, data.layout, regions, item["affine"])
-        watcher.evaluating(number + 1, count)
+    with training.gathered():
+        for number in range(ranks.rank, count, ranks.count):
+            item, case = data.held_out[number], data.held_out_cases[number]
+            regions = segment(training, item["image"])
+            found += score(case.name, regions, item["truth"], spacing_of(item["affine"]))
+            if predictions:
+                write_prediction(predictions, case, data.layout, regions, item["affine"])
+            watcher.evaluating(number + 1, count)
     scores = sorted((each for part in ranks.gather(found) for each in part), key=lambda each: each.case)
     return Evaluation(step=training.done, scores=tuple(scores))
 

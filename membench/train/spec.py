@@ -1,6 +1,7 @@
 """The record of a training: what is trained, on what part of the data, and how."""
 
 import hashlib
+from typing import Literal
 
 import msgspec
 
@@ -8,16 +9,20 @@ from membench.errors import UsageError
 from membench.spec import AUTO, FUSED, NetworkSpec, Optimizer, OptimizerImplementation, Precision, Volume
 from membench.units import format_volume
 
+Loss = Literal["dice-bce-slabs", "monai-dice-ce", "monai-dice"]
+Parallel = Literal["ddp", "fsdp2"]
+
 
 class TrainSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Training a network on BraTS under a memory strategy.
 
     ``patch`` is the volume cut from a case for each sample; None takes the whole volume, rounded up to the network's
-    grid. A step takes ``batch`` samples ``accumulate`` times before the weights change, and on each rank. The learning
-    rate falls from ``learning_rate`` to 0 along half a cosine over all ``steps``. ``held_out`` is the part of the cases
-    that are never trained on; they are evaluated every ``evaluate_every`` steps (0: at the end alone), by windows that
-    overlap by ``overlap``. A checkpoint is written every ``checkpoint_every`` steps. ``seed`` decides the initial
-    weights, the split, the order and the augmentation; the strategy has no say in any of them.
+    grid. A step takes ``batch`` samples ``accumulate`` times before the weights change, and on each rank. The
+    learning rate falls from ``learning_rate`` to 0 along half a cosine over all ``steps``. ``held_out`` is the part
+    of the cases that are never trained on; they are evaluated every ``evaluate_every`` steps (0: at the end alone),
+    by windows that overlap by ``overlap``. ``parallel`` is what holds several ranks together. A checkpoint is written
+    every ``checkpoint_every`` steps. ``seed`` decides the initial weights, the split, the order and the augmentation;
+    the strategy has no say in any of them.
     """
 
     network: NetworkSpec = NetworkSpec()
@@ -28,6 +33,7 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     accumulate: int = 1
     steps: int = 1000
     precision: Precision = "fp32"
+    loss: Loss = "dice-bce-slabs"
     optimizer: Optimizer = "adam"
     optimizer_implementation: OptimizerImplementation = "foreach"
     learning_rate: float = 1e-3
@@ -36,6 +42,7 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     evaluate_every: int = 0
     checkpoint_every: int = 100
     augment: bool = True
+    parallel: Parallel = "ddp"
     seed: int = 0
 
     def validate(self) -> None:
@@ -59,6 +66,8 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 raise UsageError(f"{name.replace('_', ' ')} must be at least 0 and less than 1, not {value}")
         if self.optimizer_implementation == "fused" and self.optimizer not in FUSED:
             raise UsageError(f"PyTorch has no fused {self.optimizer}; fused are {', '.join(FUSED)}")
+        if (self.parallel, self.optimizer, self.optimizer_implementation) == ("fsdp2", "sgd", "fused"):
+            raise UsageError("PyTorch's fused sgd does not take the sharded parameters of fsdp2; choose foreach")
         if not 0.0 < self.learning_rate < 1e6:
             raise UsageError(f"learning rate must be positive, not {self.learning_rate:g}")
         if self.network.in_channels != 4 or self.network.out_channels != 3:

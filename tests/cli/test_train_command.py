@@ -114,10 +114,10 @@ def test_ctrl_c_and_the_same_command_again(heads: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_card_of_the_catalog_measures_and_trains_nothing(cli: Run, heads: Path, tmp_path: Path) -> None:
-    words = shlex.split("--patch whole --base-channels 16 --stages 3 --device t4 --ranks 4")
+    words = shlex.split("--patch whole --base-channels 16 --stages 3 --device t4 --ranks 4 --parallel fsdp2")
     ended = cli("train", str(heads), *words, "--out", str(tmp_path / "out"))
     assert ended.code == 0, ended.err
-    assert "One of 4 ranks needs, on 24x20x16 voxels" in ended.out
+    assert "One of 4 ranks of fsdp2 needs, on 24x20x16 voxels" in ended.out
     assert "nothing is learnt" in ended.out
     assert not (tmp_path / "out").exists()
 
@@ -137,6 +137,7 @@ REFUSED = {
     "DATA --learning-rate nan": "learning rate must be positive, not nan",
     "DATA --in-channels 1": "BraTS has 4 modalities and 3 regions",
     "DATA --checkpoint-every 0": "checkpoint every must be at least 1, not 0",
+    "DATA --parallel fsdp2 --optimizer sgd --optimizer-implementation fused": "fused sgd does not take the sharded",
     "DATA --precision fp16 --device cpu": "fp16 is for GPUs",
 }
 

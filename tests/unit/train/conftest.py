@@ -1,13 +1,23 @@
 """Small phantoms in every layout, written once."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from membench.train.layouts import LAYOUTS
 from membench.train.phantom import write_phantoms
 
 SHAPE = (24, 20, 16)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Trainings of a few steps on tiny phantoms."""
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,35 +9,20 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.losses import DiceLoss
-from small import NETWORK, prepared, small
+from small import NETWORK, KilledAfter, KilledError, losses, prepared, small
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from membench.errors import MembenchError, UsageError
-from membench.models import segmentation_loss
 from membench.train.data import Prepared
 from membench.train.distributed import Ranks
 from membench.train.evaluate import score, write_prediction
 from membench.train.parity import compare
 from membench.train.result import Evaluation, Score, Step, TrainResult
-from membench.train.run import Watcher, train
+from membench.train.run import train
 from membench.train.step import Training
 
 # Dropout, so that PyTorch's random numbers matter; several batches a step; two evaluations.
 SPEC = small(network=msgspec.structs.replace(NETWORK, dropout=0.1), accumulate=2, evaluate_every=3, checkpoint_every=2)
-
-
-class KilledError(Exception):
-    """Stands for the end of the process."""
-
-
-class KilledAfter(Watcher):
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def stepped(self, step: Step) -> None:
-        if step.step == self.step:
-            raise KilledError
 
 
 @pytest.fixture(scope="module")
@@ -46,23 +30,11 @@ def data(phantoms: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     return prepared(phantoms["2021"], tmp_path_factory.mktemp("kept"))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def trained(data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainResult, Path]:
     """A training that nothing disturbed."""
     folder = tmp_path_factory.mktemp("trained")
     return train(SPEC, data, folder, Ranks()), folder
-
-
-def _losses(result: TrainResult) -> list[float]:
-    return [step.loss for step in result.steps]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -78,7 +50,7 @@ def test_a_killed_training_goes_on_to_the_same_losses(
         train(SPEC, data, tmp_path, Ranks(), watcher=KilledAfter(step))
     torch.manual_seed(99)  # another process has another state
     resumed = train(SPEC, data, tmp_path, Ranks())
-    assert _losses(resumed) == _losses(trained[0])
+    assert losses(resumed) == losses(trained[0])
     assert resumed.evaluations == trained[0].evaluations
     assert [int(row["step"]) for row in _rows(tmp_path / "steps.csv")] == list(range(1, 7))
 
@@ -108,7 +80,7 @@ def test_a_broken_file_is_named(data: Prepared, tmp_path: Path, name: str) -> No
 def test_metrics_are_csv_and_tensorboard_files(trained: tuple[TrainResult, Path]) -> None:
     result, folder = trained
     steps = _rows(folder / "steps.csv")
-    assert [float(row["loss"]) for row in steps] == _losses(result)
+    assert [float(row["loss"]) for row in steps] == losses(result)
     rates = [float(row["learning_rate"]) for row in steps]
     assert rates[0] == SPEC.learning_rate
     assert rates == sorted(rates, reverse=True)
@@ -119,7 +91,7 @@ def test_metrics_are_csv_and_tensorboard_files(trained: tuple[TrainResult, Path]
     ]
     board = EventAccumulator(str(folder / "tensorboard"))
     board.Reload()
-    assert [event.value for event in board.Scalars("loss")] == pytest.approx(_losses(result))
+    assert [event.value for event in board.Scalars("loss")] == pytest.approx(losses(result))
     assert [event.step for event in board.Scalars("dice/whole")] == [3, 6]
 
 
@@ -132,7 +104,7 @@ def test_the_losses_of_strategies_agree(trained: tuple[TrainResult, Path], data:
     assert parity is not None
     assert parity.agrees
     assert parity.largest_relative_loss_difference <= 1e-3
-    assert _losses(results[0])[0] != _losses(results[0])[-1]
+    assert losses(results[0])[0] != losses(results[0])[-1]
     # Not a comparison of something with itself: another seed does not agree.
     other = train(small(steps=8, seed=1), data, tmp_path / "other", Ranks())
     assert not compare([results[0], other]).agrees  # type: ignore[union-attr]
@@ -144,14 +116,14 @@ def test_accumulating_is_a_larger_batch(data: Prepared, tmp_path: Path) -> None:
         train(small(network=network, steps=2, **shape), data, tmp_path / str(shape["batch"]), Ranks())
         for shape in ({"batch": 2, "accumulate": 1}, {"batch": 1, "accumulate": 2})
     ]
-    assert _losses(found[0]) == pytest.approx(_losses(found[1]), rel=1e-5)
+    assert losses(found[0]) == pytest.approx(losses(found[1]), rel=1e-5)
 
 
 def test_bf16_and_workers(data: Prepared, tmp_path: Path) -> None:
     half = train(small(steps=2, precision="bf16"), data, tmp_path / "half", Ranks(), workers=1)
     full = train(small(steps=2), data, tmp_path / "full", Ranks())
-    assert _losses(half) == pytest.approx(_losses(full), rel=0.02)
-    assert _losses(half) != _losses(full)
+    assert losses(half) == pytest.approx(losses(full), rel=0.02)
+    assert losses(half) != losses(full)
     with pytest.raises(UsageError, match="fp16 is for GPUs"):
         train(small(precision="fp16"), data, tmp_path / "fp16", Ranks())
 
@@ -191,14 +163,6 @@ def test_scores() -> None:
     assert (enhancing.dice, enhancing.hd95) == (1, None)
     found[2, 0, 0, 0] = True
     assert score("case", found, truth, np.ones(3))[2].dice == 0
-
-
-def test_the_loss_is_monais_dice_loss_and_binary_cross_entropy() -> None:
-    torch.manual_seed(0)
-    logits, truth = torch.randn(2, 3, 6, 5, 4), torch.randint(2, (2, 3, 6, 5, 4), dtype=torch.uint8)
-    expected = DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)(logits, truth.float())
-    expected = expected + torch.nn.functional.binary_cross_entropy_with_logits(logits, truth.float())
-    assert segmentation_loss(logits, truth).item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def _made_up(strategy: str, losses: list[float], dice: float | None) -> TrainResult:
