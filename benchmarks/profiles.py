@@ -44,15 +44,14 @@ def main() -> int:
     write(f"| network ({DEVICE}) | peak, bytes | sum of the categories | {' | '.join(CATEGORIES)} |\n")
     write("|---|--:|--:|" + "--:|" * len(CATEGORIES) + "\n")
     wrong = False
-    for name, spec in networks().items():
-        # A process for each: importing MONAI sets CUBLAS_WORKSPACE_CONFIG for all that comes after it.
-        with Prober(resolve(DEVICE)) as prober:
+    with Prober(resolve(DEVICE)) as prober:
+        for name, spec in networks().items():
             measured = prober(spec)
             categories = attribute(spec, prober, measured).peak.categories
-        total = sum(categories.values())
-        wrong |= total != measured.peak_allocated_bytes
-        sizes = " | ".join(format_bytes(size) for size in categories.values())
-        write(f"| {name} | {measured.peak_allocated_bytes:,} | {total:,} | {sizes} |\n")
+            total = sum(categories.values())
+            wrong |= total != measured.peak_allocated_bytes
+            sizes = " | ".join(format_bytes(size) for size in categories.values())
+            write(f"| {name} | {measured.peak_allocated_bytes:,} | {total:,} | {sizes} |\n")
     return int(wrong)
 
 
