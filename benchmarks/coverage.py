@@ -6,7 +6,6 @@ model must end with that call's name. Exit code: 0 every workload runs or is ref
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -79,8 +78,7 @@ class Runner:
         self._server = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "workloads.server"],
             cwd=HERE,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
-            | resolve(card).environment,
+            env=resolve(card).child_environment() | {"OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

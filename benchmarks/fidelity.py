@@ -17,7 +17,6 @@ Exit code: 0; 1 a row is off by more than 5 % and no cause is stated, or a repla
 
 import argparse
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -139,7 +138,7 @@ def replay(publication: Publication, clones: Path | None) -> dict[str, dict[str,
         command.append(clone.resolve())
     done = subprocess.run(
         [*command, *publication.arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **resolve(publication.card).environment},
+        env=resolve(publication.card).child_environment() | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )

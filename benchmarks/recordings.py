@@ -6,7 +6,6 @@ Exit code: 0 every event is the same, or differs for the reason that is given; 1
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -143,7 +142,7 @@ def run(recording: Recording, script: Path, clone: Path, output: Path) -> str:
     """Take the step on the emulated card and have its history written; says what went wrong, if anything did."""
     done = subprocess.run(
         [sys.executable, script, clone, *recording.arguments, output],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **resolve(recording.card).environment},
+        env=resolve(recording.card).child_environment() | {"OMP_NUM_THREADS": "1"},
         cwd=output.parent,
         capture_output=True,
         text=True,

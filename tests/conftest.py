@@ -1,7 +1,6 @@
 """Shared by all tests: running code on the emulated device."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from membench.device import find_card
-from membench.device.emulated import environment
+from membench.device import resolve
 
 RunEmulated = Callable[..., Any]
 
@@ -23,7 +21,7 @@ def run_emulated() -> RunEmulated:
         ending = "\nimport json as _json\nprint(_json.dumps(result))"
         done = subprocess.run(
             [sys.executable, "-c", code + ending],
-            env={**os.environ, "OMP_NUM_THREADS": "1", **environment(find_card(card)[1]), **variables},
+            env=resolve(card).child_environment() | {"OMP_NUM_THREADS": "1"} | variables,
             capture_output=True,
             text=True,
             timeout=120,

@@ -1,5 +1,6 @@
 """Devices: the GPU of this machine, or a described card that is emulated. Nothing above this room asks which."""
 
+import os
 import re
 
 import msgspec
@@ -13,6 +14,19 @@ from membench.units import GIB, format_bytes
 __all__ = ["Card", "Device", "catalog", "default_device", "find_card", "resolve", "unlimited", "use_cards"]
 
 DEFAULT_CARD = "a100-40gb"
+# Variables with which PyTorch and its libraries allocate otherwise. A process can have got them without its user's
+# doing: importing MONAI sets CUBLAS_WORKSPACE_CONFIG.
+SETTINGS = (
+    "CUBLASLT_WORKSPACE_SIZE",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "CUDNN_ERRATA_JSON_FILE",
+    "CUDNN_FRONTEND_ATTN_DP_WORKSPACE_LIMIT",
+    "NVIDIA_TF32_OVERRIDE",
+    "PYTORCH_ALLOC_CONF",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "PYTORCH_NO_CUDA_MEMORY_CACHING",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+)
 UNLIMITED_BYTES = 4 * 1024 * GIB
 
 
@@ -26,6 +40,11 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     info: DeviceInfo
     usable_bytes: int
     environment: dict[str, str]
+
+    def child_environment(self) -> dict[str, str]:
+        """This process's environment for a child that uses the device, whose results shall not depend on it."""
+        inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+        return inherited | self.environment
 
     def check_budget(self, budget: int | None) -> None:
         """Refuse a budget that the device does not have.

@@ -1,7 +1,6 @@
 """One isolated training step under a budget: the fork server's other end."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -154,7 +153,8 @@ class Prober:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=printed,
-                env=_server_environment(self.device),
+                # One thread is enough for a step that computes nothing, and many workers share the machine.
+                env=self.device.child_environment() | {"OMP_NUM_THREADS": "1"},
                 # Ctrl-C is for the command, which ends its servers itself.
                 start_new_session=True,
             )
@@ -181,11 +181,3 @@ def _read_line(server: subprocess.Popen[bytes]) -> bytes:
 def _open(stream: IO[bytes] | None) -> IO[bytes]:
     assert stream is not None, "the server is started with pipes"
     return stream
-
-
-def _server_environment(device: Device) -> dict[str, str]:
-    # One thread is enough for a step that computes nothing, and many workers share the machine.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **device.environment}
-    for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "PYTORCH_NO_CUDA_MEMORY_CACHING"):
-        environment.pop(name, None)  # a result depends on its spec alone
-    return environment

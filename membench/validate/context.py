@@ -4,7 +4,6 @@ Started as ``python -m membench.validate.context ORDINAL`` in the environment of
 """
 
 import ctypes
-import os
 import subprocess
 import sys
 
@@ -36,7 +35,7 @@ def context_of(device: Device) -> Context:
     _, _, ordinal = device.info.name.partition("cuda:") if device.info.kind == "real" else ("", "", "")
     done = subprocess.run(
         [sys.executable, "-m", "membench.validate.context", ordinal or "0"],
-        env={**os.environ, **device.environment},
+        env=device.child_environment(),
         capture_output=True,
     )
     if done.returncode:

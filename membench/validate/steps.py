@@ -39,6 +39,7 @@ def take(device: Device, asked: Take) -> Snapshot:
     done = subprocess.run(
         [sys.executable, "-m", "membench.validate.steps"],
         input=msgspec.json.encode(asked),
+        # The user's own settings stay, such as those of the allocator: they have to be the recording's.
         env={**os.environ, "OMP_NUM_THREADS": "1", **device.environment},
         capture_output=True,
     )

@@ -83,7 +83,7 @@ def test_any_name_in_a_shape_is_an_axis(cli: Run, probes: list[ProbeSpec]) -> No
         (("search", "--model", "a:b", "--input", "4", "--axis", "n"), "put {n} in a shape or an argument"),
         (("search", *MODEL, "--axis", "volume", "--multiple", "0"), "multiples of at least 1"),
         (("search", "--axis", "n"), "there is no axis n; this network has volume, stages"),
-        (("recommend", *MODEL), "this is for membench's own networks"),
+        (("recommend", *MODEL, "--strategy", "reversible"), "strategy plain or offload, not reversible"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(

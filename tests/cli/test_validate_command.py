@@ -1,7 +1,6 @@
 """``membench validate``: the emulated runtime stands in for the card and the driver, as in ``test_real_path``."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import msgspec
 import pytest
 from running import Run
 
-from membench.device import find_card
+from membench.device import find_card, resolve
 from membench.device.emulated import environment
 
 CARD = "rtx-3090-24gb"
@@ -44,7 +43,7 @@ torch.cuda.memory._dump_snapshot("longer.pickle")
 def recordings(tmp_path: Path) -> Path:
     """A folder with a step and a recording of it "on a GPU", which has an allocation more at its end."""
     (tmp_path / "mine.py").write_text(STEP)
-    on_card = {**os.environ, "PYTHONPATH": str(tmp_path), **environment(find_card(CARD)[1])}
+    on_card = resolve(CARD).child_environment() | {"PYTHONPATH": str(tmp_path)}
     subprocess.run([sys.executable, "-c", RECORD], cwd=tmp_path, env=on_card, check=True, timeout=120)
     return tmp_path
 
