@@ -100,6 +100,13 @@ API cudaError_t cudaStreamIsCapturing(cudaStream_t stream, int *capturing) {
     return cudaSuccess;
 }
 
+/* Triton asks the driver. */
+API CUresult cuStreamIsCapturing(cudaStream_t stream, int *capturing) {
+    ANSWER(EXACT);
+    *capturing = stream_capture(stream) != 0;
+    return 0;
+}
+
 API cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, int *capturing, unsigned long long *id,
                                          struct graph **graph, const void **dependencies, const void **edges,
                                          size_t *count) {
@@ -162,6 +169,9 @@ API cudaError_t cudaGraphInstantiateWithFlags(struct graph **executable, struct 
     *executable = graph;
     return cudaSuccess;
 }
+
+API cudaError_t cudaGraphInstantiate(struct graph **executable, struct graph *graph, unsigned long long flags)
+    __attribute__((alias("cudaGraphInstantiateWithFlags")));
 
 API cudaError_t cudaGraphLaunch(struct graph *executable UNUSED, cudaStream_t stream UNUSED) {
     ANSWER(NOTHING);

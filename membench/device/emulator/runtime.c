@@ -209,6 +209,8 @@ API cudaError_t cudaHostAlloc(void **address, size_t bytes, unsigned flags UNUSE
     return *address ? cudaSuccess : failed(cudaErrorMemoryAllocation);
 }
 
+API cudaError_t cudaMallocHost(void **address, size_t bytes) { return cudaHostAlloc(address, bytes, 0); }
+
 API cudaError_t cudaFreeHost(void *address) {
     ANSWER(EXACT);
     if (address) host_release(address);

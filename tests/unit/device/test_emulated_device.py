@@ -108,16 +108,55 @@ result = [reserved, torch.cuda.memory_reserved()]
     assert after == 0
 
 
-def test_a_matrix_product_holds_the_workspace_of_its_generation(run_emulated: RunEmulated) -> None:
-    """cuBLAS's workspace: 8,519,680 bytes before Hopper, 32 MiB on it."""
+def test_a_matrix_product_takes_the_workspace_of_its_generation(run_emulated: RunEmulated) -> None:
+    """cuBLAS's workspace: 8,519,680 bytes before Hopper, 32 MiB on it.
+
+    PyTorch gives it back after each product from 2.15 on (pull request 194311), unless told to keep it as before.
+    """
     code = """
 import torch
 a = torch.zeros(64, 64, device="cuda")
 b = a @ a
-result = torch.cuda.memory_allocated() - a.nbytes - b.nbytes
+result = [take() - a.nbytes - b.nbytes for take in (torch.cuda.max_memory_allocated, torch.cuda.memory_allocated)]
 """
-    assert run_emulated(code, card="a100-40gb") == 8_519_680
-    assert run_emulated(code, card="h100-80gb") == 33_554_432
+    assert run_emulated(code, card="a100-40gb")[0] == 8_519_680
+    assert run_emulated(code, card="h100-80gb")[0] == 33_554_432
+    kept = run_emulated(code, card="a100-40gb", TORCH_CUBLAS_WORKSPACE_CACHE="1")
+    assert kept == [8_519_680, 8_519_680]
+
+
+def test_what_a_newer_release_asks_by_another_name_is_answered_the_same(run_emulated: RunEmulated) -> None:
+    """What PyTorch 2.15 and its Triton ask for beside the calls of earlier releases."""
+    pinned, freed, capturing, idle, launched, destroyed = run_emulated(
+        """
+import ctypes
+import torch
+
+device = ctypes.CDLL("libcuda.so.1")
+block, executable, status = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_int(-1)
+x = torch.zeros(4, device="cuda")
+assert device.cudaMallocHost(ctypes.byref(block), ctypes.c_size_t(4096)) == 0
+result = [torch.frombuffer((ctypes.c_uint8 * 4096).from_address(block.value), dtype=torch.uint8).is_pinned(),
+          device.cudaFreeHost(block)]
+
+def capturing():
+    stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
+    return device.cuStreamIsCapturing(stream, ctypes.byref(status)), status.value
+
+graph = torch.cuda.CUDAGraph(keep_graph=True)
+with torch.cuda.graph(graph):
+    y = x + 1
+    result.append(capturing())
+result.append(capturing())
+captured = ctypes.c_void_p(graph.raw_cuda_graph())
+assert device.cudaGraphInstantiate(ctypes.byref(executable), captured, ctypes.c_ulonglong(0)) == 0
+result += [device.cudaGraphLaunch(executable, None), device.cudaGraphExecDestroy(executable)]
+graph.replay()
+"""
+    )
+    assert (pinned, freed) == (True, 0)
+    assert (capturing, idle) == ([0, 1], [0, 0])
+    assert (launched, destroyed) == (0, 0)
 
 
 def test_kernels_compiled_at_run_time_are_loaded_and_not_run(run_emulated: RunEmulated) -> None:
