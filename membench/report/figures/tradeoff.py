@@ -11,6 +11,9 @@ from membench.report.tradeoff import Price
 from membench.report.words import pretty_value, short_bytes, short_mix
 from membench.units import GIB
 
+# Of a name's size, in the width of the panel.
+CHARACTERS = 68
+
 
 def tradeoff(name: str, prices: Sequence[Price], budgets: Sequence[int], style: VariantStyle) -> NamedFigure:
     figure, (panel,) = new_figure(2.9)
@@ -31,7 +34,7 @@ def tradeoff(name: str, prices: Sequence[Price], budgets: Sequence[int], style: 
         panel.axhline(budget / GIB, color=INK, linewidth=0.9, linestyle=DASHES)
         _text(panel, f"budget {short_bytes(budget)}", (1, budget / GIB), (-2, 3), "axes", ha="right")
     for price in prices:
-        _mark(panel, price, style, top / 1.12, most, beside=_has_one_beside(price, fits, most))
+        _mark(panel, price, style, top / 1.12, beside=_has_one_beside(price, fits, most))
     panel.set(xlabel="Operations of a training step, over those of plain", ylabel="Peak reserved memory (GiB)")
     return NamedFigure(name, _caption(prices), figure)
 
@@ -52,7 +55,7 @@ def _has_one_beside(price: Price, others: Sequence[Price], most: float) -> bool:
     )
 
 
-def _mark(panel: Axes, price: Price, style: VariantStyle, above: float, most: float, *, beside: bool) -> None:
+def _mark(panel: Axes, price: Price, style: VariantStyle, above: float, *, beside: bool) -> None:
     """Names stand where no step of the front is: above and right of a mark, or below and left of it."""
     fits, mixed = price.measurement.fits, ":" in price.strategy
     at = (price.recomputation, price.measurement.peak_reserved_bytes / GIB if fits else above)
@@ -61,13 +64,21 @@ def _mark(panel: Axes, price: Price, style: VariantStyle, above: float, most: fl
     face = "none" if price.pays_otherwise else color
     url = link(price.point)
     panel.plot(*at, marker=shape, color=color, markerfacecolor=face, markersize=5, linestyle="", url=url)
-    crowded = mixed and price.recomputation > (1 + most) / 2
-    if crowded or price.recomputation == most:
-        _text(panel, short_mix(price.strategy), at, (-4, -3), "data", ha="right", va="top")
+    words, room = short_mix(price.strategy), _room_beside(panel, price.recomputation)
+    if len(words) > room:
+        words = words.replace(", ", ",\n", 1)
+    if max(map(len, words.split("\n"))) > room:
+        _text(panel, words, at, (-4, -3), "data", ha="right", va="top")
     elif beside:
-        _text(panel, short_mix(price.strategy), at, (4, -3), "data", va="top")
+        _text(panel, words, at, (4, -3), "data", va="top")
     else:
-        _text(panel, short_mix(price.strategy), at, (3, 2), "data", va="bottom")
+        _text(panel, words, at, (3, 2), "data", va="bottom")
+
+
+def _room_beside(panel: Axes, place: float) -> float:
+    """How many characters of a name there is room for between a mark and the panel's right edge."""
+    left, right = panel.get_xlim()
+    return CHARACTERS * (right - place) / (right - left)
 
 
 def _text(panel: Axes, words: str, at: tuple[float, float], offset: tuple[int, int], across: str, **align: Any) -> None:
