@@ -8,7 +8,7 @@ from rich.text import Text
 
 from membench.cli.candidates import choice_document, choice_facts, choose
 from membench.cli.options import Json, probe_options
-from membench.cli.output import err, exactness, facts, out, print_json, verdict
+from membench.cli.output import err, exactness, facts, note, out, print_json, verdict
 from membench.cli.probing import on_device
 from membench.cli.words import device_words, step_words, usable_words, versions_words
 from membench.device import Device
@@ -45,6 +45,8 @@ def measure(probe: ProbeSpec, json: Json = False) -> int:
         title = f"{measurement.spec.variant}, {probe.network.size_words(probe.volume, probe.batch)}, {device.info.name}"
         rows = (*_facts(measurement, device), *choice_facts(chosen))
         out().print(Panel(facts(rows), title=title, title_align="left", expand=False))
+    if measurement.status not in EXIT_CODES:
+        note(f"the probe ended with {measurement.status}: {measurement.message}")
     return EXIT_CODES.get(measurement.status, 1)
 
 

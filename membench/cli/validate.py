@@ -14,6 +14,7 @@ from rich.text import Text
 from membench.cli.options import DeviceFile, Json
 from membench.cli.output import err, facts, note, out, plain_table, print_json
 from membench.device import DEFAULT_CARD, Device, default_device, resolve
+from membench.device.real import gpus
 from membench.errors import MembenchError, UsageError
 from membench.probe import Prober
 from membench.snapshot import read_snapshot
@@ -88,6 +89,8 @@ def _validate_probes(gpu: str, emulated: str | None, names: list[str], path: Pat
     from membench.validate.pairs import Validation, card_of, chosen_probes, pairs
 
     probes = chosen_probes(names)
+    if gpu.startswith("cuda") and not gpus():
+        raise MembenchError("no NVIDIA GPU was found on this machine, with which to compare its emulation")
     real = resolve(gpu)
     if real.info.kind != "real":
         raise UsageError(f"{gpu} is an emulated card; --device names the GPU that it is compared with, cuda or cuda:N")

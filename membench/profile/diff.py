@@ -14,6 +14,7 @@ from membench.profile.analysis import Analysis
 from membench.profile.records import Profile
 from membench.result import Measurement
 from membench.snapshot import read_snapshot
+from membench.units import format_volume
 
 PROFILE_FILE = "profile.json"
 SNAPSHOT_FILE = "snapshot.pickle"
@@ -169,7 +170,7 @@ def _settings(before: Measurement, after: Measurement) -> dict[str, tuple[str, s
 
 def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
     network = fields.get("network", {})
-    return {**network, **{name: value for name, value in fields.items() if name != "network"}}
+    return {**network, **fields, "volume": format_volume(fields["volume"]), "network": None}
 
 
 def _notes(before: Measurement, after: Measurement) -> Iterable[str]:

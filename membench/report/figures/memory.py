@@ -30,7 +30,7 @@ def draw_memory(panel: Axes, rows: Sequence[Row], style: VariantStyle) -> None:
     top = rows[0].budget / GIB
     bottom = min((p.measurement.peak_reserved_bytes / GIB for p in points if p.measurement.fits), default=top) * 0.8
     step = (top / bottom) ** 0.07 if top > bottom > 0 else 1.1
-    _doubling_axes(panel)
+    _doubling_axes(panel, between=top < 8 * bottom)
     for place, row in enumerate(rows):
         _fits(panel, row, style)
         _misses(panel, row, style, top * step ** (place + 0.8))
@@ -41,13 +41,18 @@ def draw_memory(panel: Axes, rows: Sequence[Row], style: VariantStyle) -> None:
     panel.grid()
 
 
-def _doubling_axes(panel: Axes) -> None:
-    """A tick at every doubling in both directions: parallel lines differ by a factor that can be read off."""
+def _doubling_axes(panel: Axes, *, between: bool) -> None:
+    """A tick at every doubling in both directions: parallel lines differ by a factor that can be read off.
+
+    ``between`` puts ticks of memory between doublings too, where there are few of them.
+    """
     panel.set(xscale="log", yscale="log")
     for direction, ticks in ((panel.xaxis, 6), (panel.yaxis, 8)):
         direction.set_major_locator(LogLocator(base=2, numticks=ticks))
         direction.set_major_formatter(FuncFormatter(lambda size, _: f"{size:.3g}" if size < 1000 else f"{size:.0f}"))
         direction.set_minor_locator(NullLocator())
+    if between:
+        panel.yaxis.set_major_locator(LogLocator(base=2, subs=(1, 1.25, 1.5, 1.75), numticks=8))
 
 
 def _fits(panel: Axes, row: Row, style: VariantStyle) -> None:
