@@ -59,7 +59,7 @@ HELP = {
     "parameters, gradients and optimizer states.",
     "overlap": "Of neighbouring windows when a case is evaluated.",
     "evaluate_every": "Steps between evaluations; 0 evaluates at the end alone.",
-    "checkpoint_every": "Steps between checkpoints.",
+    "checkpoint_every": "Steps between checkpoints, at most; there is one each minute too.",
     "augment": "Flip samples and change their brightness.",
     "seed": "Decides initial weights, split, order and augmentation.",
 }

@@ -34,7 +34,9 @@ def phantom(
 
     voxels, chosen = parse_volume(shape), layout_named(layout)
     written = write_phantoms(folder, chosen, cases, voxels, seed)
-    for _ in track(written, "heads", total=cases, console=err(), transient=True):
+    console = err()
+    bar = track(written, "heads", total=cases, console=console, transient=True, disable=not console.is_terminal)
+    for _ in bar:
         pass
     out().print(Text(f"{cases} cases in the layout {layout} in {folder}"), soft_wrap=True)
     return 0

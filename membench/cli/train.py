@@ -11,14 +11,15 @@ import typer
 from membench.cli.options import Json, record_options
 from membench.cli.output import out, print_json
 from membench.cli.rehearsal import rehearse_all, rehearsed
+from membench.cli.stopping import Stopping
 from membench.device import resolve
 from membench.device.real import gpus
 from membench.errors import UsageError
 from membench.train.extra import require_extra
+from membench.train.files import check_writable
 from membench.train.layouts import Found, find_cases
+from membench.train.sizes import check_patch
 from membench.train.spec import TrainSpec
-
-INTERRUPTED = 130
 
 Folder = Annotated[Path, typer.Argument(metavar="DATA", help="Cases in a layout of BraTS: 2020, 2021, 2023 or MSD.")]
 Strategies = Annotated[
@@ -64,10 +65,11 @@ def train(
     """Train the network to segment brain tumours, on data in the BraTS format.
 
     Several strategies start from the same weights and see the same samples; losses and Dice are compared with the
-    first one's. Stopped, the same command goes on from the last checkpoint. With several GPUs, start it by torchrun.
+    first one's. Ctrl-C and SIGTERM end it after the step under way, and the same command goes on from there. With
+    several GPUs, start it by torchrun.
 
     Exit code: 0 done, 1 an error or strategies that do not agree, 2 bad usage, 3 the rehearsal ran out of memory, 130
-    stopped by Ctrl-C.
+    stopped by Ctrl-C, 143 by SIGTERM.
     """
     require_extra()
     names = strategy or ["reversible"]
@@ -77,21 +79,26 @@ def train(
     for spec in specs:
         spec.validate()
     wanted = device or ("cuda" if gpus() else "cpu")
-    found = find_cases(data)
     kind = wanted.split(":")[0]
+    card = None if kind == "cpu" else resolve(wanted)
+    found = find_cases(data)
+    check_writable(folder)
     from membench.train.step import check
 
     for spec in specs:
         check(spec, kind)
-    if kind not in ("cpu", "cuda"):
-        return rehearse_all(specs, found, resolve(wanted), ranks, json)
+    if card and card.info.kind == "emulated":
+        return rehearse_all(specs, found, card, ranks, json)
     if ranks > 1:
         raise UsageError("--ranks is for a card of the catalog; several ranks are started by torchrun")
-    try:
-        return _train(specs, found, wanted, folder, skip_bad, workers, (loss_tolerance, dice_tolerance), json)
-    except KeyboardInterrupt:
-        typer.echo(f"membench: stopped; the same command goes on from the last checkpoint in {folder}", err=True)
-        return INTERRUPTED
+    check_patch(specs[0], found)
+    with Stopping() as stopping:
+        try:
+            tolerances = (loss_tolerance, dice_tolerance)
+            return _train(specs, found, wanted, folder, skip_bad, workers, tolerances, json, stopping)
+        except KeyboardInterrupt:
+            typer.echo(f"membench: stopped; the same command goes on from the last checkpoint in {folder}", err=True)
+            return stopping.exit_code
 
 
 def _train(
@@ -103,6 +110,7 @@ def _train(
     workers: int,
     tolerances: tuple[float, float],
     json: bool,
+    stopping: Stopping,
 ) -> int:
     from membench.cli.training import Display, document, print_results
     from membench.train.data import prepare
@@ -111,7 +119,7 @@ def _train(
     from membench.train.run import train as run
 
     kept = folder / "prepared"
-    with joined(device) as ranks, Display(found, ranks.leads) as display:
+    with joined(device) as ranks, Display(found, ranks.leads, stopping) as display:
         if ranks.leads:
             prepare(found, specs[0], kept, skip_bad=skip_bad, workers=workers, on_case=display.prepared)
         ranks.gather(None)  # the others find what the first has prepared

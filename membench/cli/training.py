@@ -1,6 +1,7 @@
 """What ``membench train`` shows while it trains, and at its end."""
 
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from membench.cli.output import err, note, plain_table
+from membench.cli.stopping import Stopping
 from membench.train.data import Prepared
 from membench.train.layouts import REGIONS, Case, Found
 from membench.train.parity import Parity
@@ -19,11 +21,18 @@ from membench.train.run import Watcher
 from membench.train.spec import TrainSpec
 from membench.units import format_bytes
 
+SILENCE_SECONDS = 30.0  # the longest without a line, where no bar moves
+
 
 class Display(Watcher):
-    """Progress on standard error: on a terminal bars that move, elsewhere lines of what is done. A context manager."""
+    """Progress on standard error: on a terminal bars that move, elsewhere a line now and then. A context manager.
 
-    def __init__(self, found: Found, speaks: bool) -> None:
+    A training is stopped after its step, and anything else at once.
+    """
+
+    def __init__(self, found: Found, speaks: bool, stopping: Stopping) -> None:
+        self._stopping = stopping
+        stopping.notice = "membench: stopping after this step; once more stops at once\n" if speaks else ""
         self._console = err()
         self._console.quiet = not speaks
         self._found = found
@@ -33,7 +42,8 @@ class Display(Watcher):
         self._bars = Progress(*columns, console=self._console, transient=True, disable=not moves)
         self._cases = self._bars.add_task("cases", total=len(found.cases), state="")
         self._task = TaskID(0)
-        self._name = ""
+        self._name, self._steps = "", 0
+        self._read, self._said = 0, time.monotonic()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -45,6 +55,8 @@ class Display(Watcher):
     def prepared(self, case: Case) -> None:
         """A case has been read."""
         self._bars.update(self._cases, advance=1, state=case.name)
+        self._read += 1
+        self._now_and_then(f"{self._read} of {len(self._found.cases)} cases read")
 
     def ready(self, data: Prepared) -> None:
         """All have."""
@@ -55,22 +67,37 @@ class Display(Watcher):
             note(f"left out: {error}")
 
     def started(self, spec: TrainSpec, done: int) -> None:
-        self._name = spec.strategy
+        self._name, self._steps = spec.strategy, spec.steps
+        self._stopping.patient = True
         self._task = self._bars.add_task(spec.strategy, total=spec.steps, completed=done, state="")
         if done:
             self._say(f"{spec.strategy} goes on after step {done}")
+        self._said = -math.inf  # the first step tells how long all will take
 
     def stepped(self, step: Step) -> None:
         self._bars.update(self._task, completed=step.step, state=f"loss {step.loss:.4f}")
+        words = f"loss {step.loss:.4f}, {step.seconds:.1f} s a step"
+        self._now_and_then(f"{self._name}, step {step.step} of {self._steps}: {words}")
+
+    def stops(self) -> bool:
+        return bool(self._stopping.number)
 
     def evaluating(self, done: int, count: int) -> None:
+        self._stopping.patient = False
+        self._now_and_then(f"{self._name}, evaluating {done} of {count}")
         self._bars.update(self._task, state=f"evaluating {done} of {count}")
 
     def evaluated(self, evaluation: Evaluation) -> None:
+        self._stopping.patient = True
         words = ", ".join(f"{region} {_number(evaluation.dice(region))}" for region in REGIONS)
         self._say(f"{self._name}, step {evaluation.step}: Dice {words}")
 
+    def _now_and_then(self, line: str) -> None:
+        if self._bars.disable and time.monotonic() - self._said >= SILENCE_SECONDS:
+            self._say(line)
+
     def _say(self, line: str) -> None:
+        self._said = time.monotonic()
         self._console.print(Text(line), soft_wrap=True)
 
 

@@ -18,6 +18,8 @@ from membench.train.result import Evaluation, Peak, Score, Step, TrainResult
 from membench.train.spec import TrainSpec
 from membench.train.step import Training
 
+CHECKPOINT_SECONDS = 60.0  # the most training that a crash may cost, a step apart
+
 
 class Watcher:
     """Is told how a training goes; this one does not care."""
@@ -28,8 +30,12 @@ class Watcher:
     def stepped(self, step: Step) -> None:
         """A step was taken."""
 
+    def stops(self) -> bool:
+        """Asked after each step: whether the training shall end here, with a checkpoint."""
+        return False
+
     def evaluating(self, done: int, count: int) -> None:
-        """So many of the held-out cases have been evaluated."""
+        """So many of the held-out cases have been evaluated; 0 as it begins."""
 
     def evaluated(self, evaluation: Evaluation) -> None:
         """All of them have."""
@@ -47,12 +53,14 @@ def train(
 ) -> TrainResult:
     """Train to the end, from the checkpoint in ``folder`` if there is one; a training that has ended is not run again.
 
-    The leading rank writes checkpoint, metrics, result, and the predictions for all held-out cases. ``rehearsal``
+    The leading rank writes checkpoint, metrics, result, and the predictions for all held-out cases. Beside those every
+    ``checkpoint_every`` steps, there is a checkpoint each minute, and one where the watcher stops it. ``rehearsal``
     gives the peak to report where the device, a CPU, counts none.
 
     Raises:
         UsageError: the folder is another training's, or the network cannot run as asked.
         MembenchError: a file cannot be read or written.
+        KeyboardInterrupt: the watcher of a rank stopped it.
     """
     watcher = watcher or Watcher()
     records = Records(folder, _key(spec, data, ranks), writes=ranks.leads)
@@ -63,6 +71,7 @@ def train(
         training.restore(state)
     watcher.started(spec, training.done)
     peak = _PeakMeter(ranks.device)
+    saved = time.monotonic()
     with records:
         for step in _steps(training, data, ranks, workers, peak):
             records.add_step(step)
@@ -73,8 +82,14 @@ def train(
                 evaluation = evaluate(training, data, ranks, predictions, watcher)
                 records.add_evaluation(evaluation)
                 watcher.evaluated(evaluation)
-            if last or step.step % spec.checkpoint_every == 0:
+            # Every rank must come to the same end.
+            asked = ranks.gather((watcher.stops(), time.monotonic() - saved >= CHECKPOINT_SECONDS))
+            stops, due = any(stops for stops, _ in asked), asked[0][1]
+            if last or stops or due or step.step % spec.checkpoint_every == 0:
                 records.save(training.state())
+                saved = time.monotonic()
+            if stops:
+                raise KeyboardInterrupt
         result = TrainResult(
             spec=spec,
             steps=tuple(records.history.steps),
@@ -92,6 +107,7 @@ def evaluate(
     """Segment and score every held-out case, each on one of the ranks, and write them into ``predictions`` if given."""
     found: list[Score] = []
     count = len(data.held_out)
+    watcher.evaluating(0, count)
     with training.gathered():
         for number in range(ranks.rank, count, ranks.count):
             item, case = data.held_out[number], data.held_out_cases[number]

@@ -21,8 +21,8 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     learning rate falls from ``learning_rate`` to 0 along half a cosine over all ``steps``. ``held_out`` is the part
     of the cases that are never trained on; they are evaluated every ``evaluate_every`` steps (0: at the end alone),
     by windows that overlap by ``overlap``. ``parallel`` is what holds several ranks together. A checkpoint is written
-    every ``checkpoint_every`` steps. ``seed`` decides the initial weights, the split, the order and the augmentation;
-    the strategy has no say in any of them.
+    every ``checkpoint_every`` steps, and each minute. ``seed`` decides the initial weights, the split, the order and
+    the augmentation; the strategy has no say in any of them.
     """
 
     network: NetworkSpec = NetworkSpec()

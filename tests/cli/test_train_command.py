@@ -97,19 +97,22 @@ def test_ranks_of_torchrun_train_as_one_does_on_their_batches(
 
 
 @pytest.mark.slow
-def test_ctrl_c_and_the_same_command_again(heads: Path, tmp_path: Path) -> None:
-    """Stopped at any moment it says so in one line; what it went on to is what was to be."""
-    arguments = ("train", str(heads), *SMALL, "--steps", "100000", "--checkpoint-every", "1", "--out", "out")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_it_loses_no_step(heads: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """By Ctrl-C or SIGTERM: it says so in one line, and the checkpoint is of the last step that was made."""
+    arguments = ("train", str(heads), *SMALL, "--steps", "100000", "--checkpoint-every", "100000", "--out", "out")
     with subprocess.Popen(command(*arguments), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as running:
-        checkpoint = tmp_path / "out" / "reversible" / "checkpoint.pt"
-        while not checkpoint.exists() and running.poll() is None:
+        steps = tmp_path / "out" / "reversible" / "steps.csv"
+        while not (steps.exists() and len(steps.read_text().splitlines()) > 2) and running.poll() is None:
             time.sleep(0.05)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         said = running.communicate(timeout=60)[1]
-    assert running.returncode == 130
+    assert running.returncode == 128 + number
     assert said.splitlines()[-1] == ("membench: stopped; the same command goes on from the last checkpoint in out")
+    assert "reversible, step 1 of 100000: loss " in said
     assert "Traceback" not in said
-    assert checkpoint.exists()
+    kept = torch.load(steps.with_name("checkpoint.pt"), weights_only=True)["state"]["done"]
+    assert kept == len(steps.read_text().splitlines()) - 1
 
 
 @pytest.mark.slow
@@ -139,6 +142,7 @@ REFUSED = {
     "DATA --checkpoint-every 0": "checkpoint every must be at least 1, not 0",
     "DATA --parallel fsdp2 --optimizer sgd --optimizer-implementation fused": "fused sgd does not take the sharded",
     "DATA --precision fp16 --device cpu": "fp16 is for GPUs",
+    "DATA --patch 256 --device cpu": "patch 256x256x256 is larger than the largest case, 24x20x16 voxels;",
 }
 
 
@@ -154,6 +158,23 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     assert ended.err.startswith("membench: ")
     assert ended.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_is_said_before_anything_is_read(
+    cli: Run, heads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("membench.device.real.gpus", lambda: ())
+    ended = cli("train", str(heads), "--device", "cuda")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("membench: no NVIDIA GPU was found on this machine")
+    (tmp_path / "file").touch()
+    for out in ("file", "file/within"):
+        ended = cli("train", str(heads), "--device", "cpu", "--out", str(tmp_path / out))
+        assert ended.code == 1
+        assert ended.err == f"membench: {tmp_path / out} cannot be written: Not a directory\n"
+    ended = cli("phantom", str(tmp_path / "file"))
+    assert ended.code == 2
+    assert ended.err.startswith("membench: ")
 
 
 @pytest.mark.parametrize("words", [("phantom", "new"), ("train", ".")])

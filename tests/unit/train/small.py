@@ -37,3 +37,14 @@ class KilledAfter(Watcher):
     def stepped(self, step: Step) -> None:
         if step.step == self.step:
             raise KilledError
+
+
+class StoppedAfter(Watcher):
+    def __init__(self, step: int) -> None:
+        self.step = self.now = step
+
+    def stepped(self, step: Step) -> None:
+        self.now = step.step
+
+    def stops(self) -> bool:
+        return self.now == self.step

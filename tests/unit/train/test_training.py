@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from small import NETWORK, KilledAfter, KilledError, losses, prepared, small
+from small import NETWORK, KilledAfter, KilledError, StoppedAfter, losses, prepared, small
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from membench.errors import MembenchError, UsageError
@@ -53,6 +53,20 @@ def test_a_killed_training_goes_on_to_the_same_losses(
     assert losses(resumed) == losses(trained[0])
     assert resumed.evaluations == trained[0].evaluations
     assert [int(row["step"]) for row in _rows(tmp_path / "steps.csv")] == list(range(1, 7))
+
+
+def test_stopped_by_its_watcher_or_killed_after_a_minute_it_loses_nothing(
+    trained: tuple[TrainResult, Path], data: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = msgspec.structs.replace(SPEC, checkpoint_every=1000)
+    with pytest.raises(KeyboardInterrupt):
+        train(spec, data, tmp_path, Ranks(), watcher=StoppedAfter(1))
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["state"]["done"] == 1
+    monkeypatch.setattr("membench.train.run.CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(KilledError):
+        train(spec, data, tmp_path, Ranks(), watcher=KilledAfter(5))
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["state"]["done"] == 4
+    assert losses(train(spec, data, tmp_path, Ranks())) == losses(trained[0])
 
 
 def test_a_training_that_has_ended_is_not_run_again(
