@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 
-from membench.device import resolve
+from membench.device import SETTINGS, resolve
 
 RunEmulated = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the import of a library has set in this process, as MONAI's does, is not there for the tests after it."""
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

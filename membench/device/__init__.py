@@ -11,7 +11,7 @@ from membench.errors import MembenchError, UsageError
 from membench.result import DeviceInfo
 from membench.units import GIB, format_bytes
 
-__all__ = ["Card", "Device", "catalog", "default_device", "find_card", "resolve", "unlimited", "use_cards"]
+__all__ = ["SETTINGS", "Card", "Device", "catalog", "default_device", "find_card", "resolve", "unlimited", "use_cards"]
 
 DEFAULT_CARD = "a100-40gb"
 # Variables with which PyTorch and its libraries allocate otherwise. A process can have got them without its user's
