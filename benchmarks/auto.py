@@ -12,10 +12,10 @@ from typing import Annotated
 
 import msgspec
 import typer
-from step_time import compare
 
 from membench.cli.output import err, out, plain_table
 from membench.device import resolve
+from membench.models.timing import compare
 from membench.probe import Prober
 from membench.recommend import find_cheapest, network_mixes
 from membench.report.words import short_mix

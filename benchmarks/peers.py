@@ -27,11 +27,11 @@ from typing import Annotated
 
 import msgspec
 import typer
-from step_time import ROUNDS, StepTime, compare
 
 from membench.cli.output import err, out
 from membench.device import Device, resolve
 from membench.floor import floor_bytes
+from membench.models.timing import ROUNDS, StepTime, compare
 from membench.plugins import VARIABLE, load_plugins
 from membench.probe import Prober
 from membench.result import Measurement, SearchResult

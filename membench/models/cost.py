@@ -62,10 +62,7 @@ def _network_flops(network: NetworkSpec, strategy: str, slices: int | None) -> i
     built = build(network, get_strategy(strategy, slices=slices), device="meta")
     images = torch.zeros(1, network.in_channels, side, side, side, device="meta")
     target = torch.zeros(1, network.out_channels, side, side, side, device="meta", dtype=torch.uint8)
-    counter = OperationCounter()
-    with counter:
-        segmentation_loss(built(images), target).backward()  # type: ignore[no-untyped-call]
-    return counter.flops // 8
+    return count_operations(lambda: segmentation_loss(built(images), target).backward()) // 8  # type: ignore[no-untyped-call]
 
 
 @lru_cache(maxsize=1024)
@@ -75,10 +72,15 @@ def _stage_flops(network: NetworkSpec, strategy: str, slices: int | None, level:
         stage = Stage(network, channels)
         x = torch.zeros(1, channels, side, side, side, requires_grad=True)
     stage.strategy = get_strategy(strategy, slices=slices)
+    return count_operations(lambda: stage(x).sum().backward()) // 8
+
+
+def count_operations(step: Callable[[], object]) -> int:
+    """The floating-point operations of the products and convolutions in ``step``, in its backward passes too."""
     counter = OperationCounter()
     with counter:
-        stage(x).sum().backward()
-    return counter.flops // 8
+        step()
+    return counter.flops
 
 
 class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]

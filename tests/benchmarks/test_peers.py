@@ -11,11 +11,11 @@ pytest.importorskip("revlib")
 import peers
 import torch
 from peers import Peer, behind, markdown, table
-from step_time import StepTime
 from torch import Tensor
 
 from membench.device import resolve
 from membench.models import build, segmentation_loss, strategies
+from membench.models.timing import StepTime
 from membench.plugins import VARIABLE
 from membench.result import Measurement, Point, SearchResult
 from membench.spec import NetworkSpec, ProbeSpec, SearchSpec

@@ -8,13 +8,14 @@ import pytest
 import step_time
 import torch
 import typer
-from step_time import compare, count_operations
 from torch import nn
 from torch.nn.functional import conv3d, conv_transpose3d
 from typer.testing import CliRunner
 
 from membench.errors import UsageError
-from membench.models import build, segmentation_loss
+from membench.models import build, segmentation_loss, timing
+from membench.models.cost import count_operations
+from membench.models.timing import compare
 from membench.spec import NetworkSpec
 
 VOXELS = 4 * 4 * 4
@@ -107,7 +108,7 @@ def test_ratios_are_taken_round_by_round(monkeypatch: pytest.MonkeyPatch) -> Non
             seconds = speed[self.strategy] * next(load)
             return seconds / 4, 3 * seconds / 4
 
-    monkeypatch.setattr(step_time, "_Runner", Scripted)
+    monkeypatch.setattr(timing, "_Runner", Scripted)
     found = {row.strategy: row for row in compare(TINY, (4, 4, 4), ["checkpoint", "bad", "reversible"], rounds=3)}
     assert list(found) == ["plain", "checkpoint", "bad", "reversible"]
     assert order[:6] == ["plain", "checkpoint", "reversible", "reversible", "checkpoint", "plain"]
@@ -136,7 +137,7 @@ def test_a_slower_strategy_is_measured_slower(monkeypatch: pytest.MonkeyPatch) -
                 pass
             return self.network(x)
 
-    monkeypatch.setattr(step_time, "build", lambda spec, name, device: Slow() if name == "slow" else network)
+    monkeypatch.setattr(timing, "build", lambda spec, name, device: Slow() if name == "slow" else network)
     plain, slow = compare(TINY, (4, 4, 4), ["slow"], rounds=3)
     assert slow.forward_seconds > 0.05 > plain.forward_seconds
     assert slow.ratio > 1.5

@@ -48,6 +48,7 @@ def test_the_same_for_programs(cli: Run, probes: list[ProbeSpec]) -> None:
     assert cheaper == {
         "strategy": "plain:reversible",
         "recomputation": 1.1,
+        "time_ratio": None,
         "status": "oom",
         "peak_reserved_bytes": None,
         "peak_reserved_unlimited_bytes": 4 * 2**30,
@@ -106,3 +107,19 @@ def test_recommendation_on_the_emulated_device(program: Run) -> None:
     again = json.loads(program("measure", *arguments, "--strategy", "auto").out)
     assert again["strategy"] == best["strategy"]
     assert again["peak_reserved_bytes"] == best["peak_reserved_bytes"]
+
+
+@pytest.mark.slow
+def test_steps_are_timed_where_asked(cli: Run, probes: list[ProbeSpec]) -> None:
+    small = ("--base-channels", "16", "--blocks", "1", "--expansion", "2", "--norm-groups", "2")
+    ended = cli("recommend", *ARGUMENTS, *small, "--budget", "3GiB", "--time", "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)
+    assert 0.3 < found["recommended"]["time_ratio"] < 10
+    assert all(0.3 < option["time_ratio"] < 10 for option in found["cheaper"])
+
+
+def test_only_our_own_networks_are_timed(cli: Run) -> None:
+    ended = cli("recommend", "--model", "a:b", "--input", "4", "--time")
+    assert (ended.code, ended.out) == (2, "")
+    assert "membench's own networks" in ended.err
