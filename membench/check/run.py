@@ -11,6 +11,7 @@ from membench.errors import MembenchError, UsageError
 from membench.probe import Prober
 from membench.profile import Peak, attribute
 from membench.result import Measurement
+from membench.workers import at_work
 
 
 class Measured(NamedTuple):
@@ -39,24 +40,14 @@ def measure_cases(
         MembenchError: a probing process did not start.
     """
     crew = _Crew(cases, devices, open_prober, attributed)
-    threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(min(jobs, len(cases)))]
     measured: dict[str, Measured] = {}
-    try:
-        for thread in threads:
-            thread.start()
+    with at_work(crew.work, min(jobs, len(cases)), crew.abort):
         while len(measured) < len(cases):
             done = crew.done.get()
             if isinstance(done, BaseException):
                 raise done
             case, measured[case.name] = done
             on_done(case)
-    except BaseException:
-        crew.abort()
-        raise
-    finally:
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
     return measured
 
 

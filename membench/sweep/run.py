@@ -16,6 +16,7 @@ from membench.spec import ProbeSpec, SearchSpec
 from membench.store import Provenance, Store
 from membench.sweep.plan import Plan
 from membench.sweep.result import SweepResult, assemble, save
+from membench.workers import at_work
 
 Probe = Callable[[ProbeSpec], Measurement]
 # Leaving it, from any thread, must end the probe that is under way and let no other start.
@@ -82,12 +83,9 @@ def run(
     save(store.folder, plan, provenance)
     crew = _Crew(plan, store, provenance, open_probe)
     main, tasks = len(plan.all_searches), len(plan.all_searches) + len(plan.tradeoff)
-    threads = [threading.Thread(target=crew.work, daemon=True) for _ in range(min(jobs, tasks))]
     results: dict[int, SearchResult] = {}
     singles: dict[int, Point] = {}
-    try:
-        for thread in threads:
-            thread.start()
+    with at_work(crew.work, min(jobs, tasks), crew.abort):
         while len(results) + len(singles) < tasks:
             event = crew.events.get()
             if isinstance(event, BaseException):
@@ -97,13 +95,6 @@ def run(
             elif isinstance(event, ProbeFinished) and event.position >= main:
                 singles[event.position] = event.point
             on_event(event)
-    except BaseException:
-        crew.abort()
-        raise
-    finally:
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
     in_order = [results[position] for position in range(main)]
     return assemble(plan, provenance, in_order, [singles[place] for place in range(main, tasks)], store.notices)
 
