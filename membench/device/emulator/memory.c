@@ -4,9 +4,10 @@
  * its mapping, so every look-up takes constant time. Addresses are handed out downwards and wrap around at the start of
  * the range; the next free run is found by skipping whole allocations.
  *
- * Downwards, as recordings of real GPUs on Linux show it (github.com/kkaitlyn111/cs336-a2-systems, memory_ctx128_*: each
- * new segment lies 32 MiB below the last). It decides more than it seems: of free blocks of one size PyTorch takes the
- * one with the lowest address, and from there on two layouts may differ. */
+ * Downwards, as a recording of a real GPU shows it (github.com/kkaitlyn111/cs336-a2-systems, memory_ctx128_*: each new
+ * segment lies 32 MiB below the last). It decides more than it seems: of free blocks of one size PyTorch takes the one
+ * with the lowest address, and from there on two layouts may differ. Not all drivers do so: in another recording
+ * (github.com/Wedsonlin/assignment2-systems, medium_512_training) the newest segment has the highest address. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdlib.h>
