@@ -16,9 +16,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from membench.device import resolve
+from membench.device import Device, ascending, resolve
 from membench.errors import MembenchError
-from membench.snapshot import read_snapshot
+from membench.snapshot import addresses_ascend, read_snapshot
 from membench.validate.histories import Agreement, compare
 
 STEPS = Path(__file__).with_name("replays")
@@ -128,21 +128,23 @@ def rerun(recording: Recording, folder: Path) -> Compared:
         return Compared(recording=recording, problem="the recording is not there", missing=True)
     with tempfile.TemporaryDirectory() as place:
         output = Path(place, "emulated.pickle")
-        problem = run(recording, STEPS / recording.script, clone, output)
-        if problem:
-            return Compared(recording=recording, problem=problem)
         try:
-            agreement = compare(read_snapshot(clone / recording.file), read_snapshot(output))
+            recorded = read_snapshot(clone / recording.file)
+            card = resolve(recording.card)
+            problem = run(recording, ascending(card) if addresses_ascend(recorded) else card, clone, output)
+            if problem:
+                return Compared(recording=recording, problem=problem)
+            agreement = compare(recorded, read_snapshot(output))
         except MembenchError as error:
             return Compared(recording=recording, problem=str(error))
     return Compared(recording=recording, agreement=agreement)
 
 
-def run(recording: Recording, script: Path, clone: Path, output: Path) -> str:
-    """Take the step on the emulated card and have its history written; says what went wrong, if anything did."""
+def run(recording: Recording, card: Device, clone: Path, output: Path) -> str:
+    """Take the step on the card and have its history written; says what went wrong, if anything did."""
     done = subprocess.run(
-        [sys.executable, script, clone, *recording.arguments, output],
-        env=resolve(recording.card).child_environment() | {"OMP_NUM_THREADS": "1"},
+        [sys.executable, STEPS / recording.script, clone, *recording.arguments, output],
+        env=card.child_environment() | {"OMP_NUM_THREADS": "1"},
         cwd=output.parent,
         capture_output=True,
         text=True,

@@ -14,6 +14,8 @@ import msgspec
 
 from membench.errors import MembenchError
 
+_OF_LINUX = 1 << 40  # what a process gets from Linux lies far above, unless it asks
+
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """A place in the code. ``line`` is 0 for native code whose line is not known."""
@@ -131,6 +133,18 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
                 + "; record with torch.cuda.memory._record_memory_history() before the step"
             )
         return self.device_traces[chosen]
+
+
+def addresses_ascend(snapshot: Snapshot) -> bool:
+    """Whether the driver put new segments above those that were there, rather than below; told from their addresses.
+
+    Linux hands out addresses downwards from 0x7fff_ffff_ffff, and so does a driver that takes device addresses from it:
+    in recordings with such addresses each new segment lies below the last (github.com/silmont2000/assignment2-systems,
+    github.com/kkaitlyn111/cs336-a2-systems). In those with small ones, as where Windows has the card, it lies above
+    (github.com/Wedsonlin/assignment2-systems, github.com/Da1sypetals/tomi).
+    """
+    addresses = [segment.address for segment in snapshot.segments]
+    return 0 < max(addresses, default=0) < _OF_LINUX
 
 
 def read_snapshot(path: Path) -> Snapshot:

@@ -13,11 +13,11 @@ from rich.text import Text
 
 from membench.cli.options import DeviceFile, Json
 from membench.cli.output import err, facts, note, out, plain_table, print_json
-from membench.device import DEFAULT_CARD, Device, default_device, resolve
+from membench.device import DEFAULT_CARD, Device, ascending, default_device, resolve
 from membench.device.real import gpus
 from membench.errors import MembenchError, UsageError
 from membench.probe import Prober
-from membench.snapshot import read_snapshot
+from membench.snapshot import addresses_ascend, read_snapshot
 from membench.units import format_bytes
 
 Emulated = Annotated[
@@ -186,6 +186,8 @@ def _validate_snapshot(
     recorded.trace(recorded_on)  # refuses a recording without events before anything is started
     default = default_device()
     card = _emulated(emulated or (DEFAULT_CARD if default.startswith("cuda") else default))
+    if addresses_ascend(recorded):
+        card = ascending(card)
     with tempfile.TemporaryDirectory() as folder, err().status(f"{step} on {card.info.title} …"):
         asked = Take(step=step, warm_up=warm_up, steps=steps, file=str(Path(folder) / "emulated.pickle"))
         found = compare(recorded, take(card, asked), device=recorded_on)

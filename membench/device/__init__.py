@@ -11,7 +11,18 @@ from membench.errors import MembenchError, UsageError
 from membench.result import DeviceInfo
 from membench.units import GIB, format_bytes
 
-__all__ = ["SETTINGS", "Card", "Device", "catalog", "default_device", "find_card", "resolve", "unlimited", "use_cards"]
+__all__ = [
+    "SETTINGS",
+    "Card",
+    "Device",
+    "ascending",
+    "catalog",
+    "default_device",
+    "find_card",
+    "resolve",
+    "unlimited",
+    "use_cards",
+]
 
 DEFAULT_CARD = "a100-40gb"
 # Variables with which PyTorch and its libraries allocate otherwise. A process can have got them without its user's
@@ -91,6 +102,15 @@ def unlimited(device: Device) -> Device | None:
         return None
     name, card = find_card(device.info.name)
     return _described(name, msgspec.structs.replace(card, total_bytes=UNLIMITED_BYTES))
+
+
+def ascending(device: Device) -> Device:
+    """The same emulated card under a driver that puts new memory above the old, where most put it below.
+
+    It decides what PyTorch's allocator takes where several free blocks are of one size: the one of the lowest address.
+    """
+    described = f"{device.environment['MEMBENCH_DEVICE']};addresses_ascend=1"
+    return msgspec.structs.replace(device, environment=device.environment | {"MEMBENCH_DEVICE": described})
 
 
 def _emulated(wanted: str) -> Device:

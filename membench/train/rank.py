@@ -66,6 +66,8 @@ def main() -> None:
     os.dup2(2, 1)
     answer.write(msgspec.json.encode(_measure(request)))
     answer.flush()
+    # All is told. Where threads of PyTorch still run, as now and then in a child of torchrun, its own end would abort.
+    os._exit(0)
 
 
 if __name__ == "__main__":

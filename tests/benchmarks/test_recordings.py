@@ -8,6 +8,7 @@ import pytest
 import recordings
 from recordings import Recording
 
+from membench.device import resolve
 from membench.validate.histories import Agreement, Difference, Peaks
 
 OWN = Recording(
@@ -37,7 +38,7 @@ def test_a_recording_agrees_with_itself(
     clone = tmp_path / "me"
     clone.mkdir()
     monkeypatch.setattr(recordings, "RECORDINGS", (OWN,))
-    assert recordings.run(OWN, recordings.STEPS / OWN.script, clone, clone / "there.pickle") == ""
+    assert recordings.run(OWN, resolve(OWN.card), clone, clone / "there.pickle") == ""
     assert recordings.main([str(tmp_path), "--json"]) == 0
     (same,) = json.loads(capsys.readouterr().out)
     assert same["agreement"]["recorded_events"] == same["agreement"]["identical"] == 71

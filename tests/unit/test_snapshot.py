@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from membench.errors import MembenchError
-from membench.snapshot import Frame, Stack, live_blocks, read_snapshot
+from membench.snapshot import Frame, Segment, Snapshot, Stack, addresses_ascend, live_blocks, read_snapshot
 
 FRAMES = [
     {"filename": "??", "line": 0, "name": "at::native::empty_cuda"},
@@ -62,6 +62,12 @@ def test_what_pytorch_writes_is_read(tmp_path: Path) -> None:
     assert str(events[0].frames.cause) == "/home/me/train.py:17 (step)"
     assert events[0].frames is events[1].frames, "stacks are shared, as in the file"
     assert events[2].frames.cause is None
+
+
+@pytest.mark.parametrize(("address", "ascend"), [(0x7F2062000000, False), (0xA02E00000, True)])
+def test_small_addresses_are_those_of_a_driver_that_goes_upwards(address: int, ascend: bool) -> None:
+    assert addresses_ascend(Snapshot(segments=(Segment(total_size=2, blocks=(), address=address),))) is ascend
+    assert not addresses_ascend(Snapshot(segments=()))
 
 
 def test_the_cause_is_the_users_own_line_where_there_is_one() -> None:

@@ -12,25 +12,29 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const struct {
     const char *name;
     size_t offset;
+    int64_t least;
 } fields[] = {
-#define FIELD(name) {#name, offsetof(struct device, name)}
+#define FIELD(name) {#name, offsetof(struct device, name), 1}
+#define FIELD_OR_ZERO(name) {#name, offsetof(struct device, name), 0}
     FIELD(total_bytes),
     FIELD(context_bytes),
     FIELD(major),
-    FIELD(minor),
+    FIELD_OR_ZERO(minor),
     FIELD(multiprocessors),
     FIELD(threads_per_multiprocessor),
     FIELD(blocks_per_multiprocessor),
     FIELD(shared_per_block),
     FIELD(shared_per_block_optin),
     FIELD(shared_per_multiprocessor),
-    FIELD(reserved_shared_per_block),
+    FIELD_OR_ZERO(reserved_shared_per_block),
     FIELD(registers_per_multiprocessor),
     FIELD(l2_bytes),
     FIELD(clock_khz),
     FIELD(memory_clock_khz),
     FIELD(pci_device_id),
+    FIELD_OR_ZERO(addresses_ascend),
 #undef FIELD
+#undef FIELD_OR_ZERO
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
@@ -68,8 +72,7 @@ static void read_description(void) {
     for (size_t i = 0; i < FIELDS; i++) {
         int64_t number;
         memcpy(&number, (char *)&device + fields[i].offset, sizeof number);
-        if (number <= 0 && strcmp(fields[i].name, "minor") != 0 && strcmp(fields[i].name, "reserved_shared_per_block") != 0)
-            fail(fields[i].name);
+        if (number < fields[i].least) fail(fields[i].name);
     }
 }
 

@@ -49,6 +49,7 @@ struct device {
     int64_t multiprocessors, threads_per_multiprocessor, blocks_per_multiprocessor;
     int64_t shared_per_block, shared_per_block_optin, shared_per_multiprocessor, reserved_shared_per_block;
     int64_t registers_per_multiprocessor, l2_bytes, clock_khz, memory_clock_khz, pci_device_id;
+    int64_t addresses_ascend; /* whether new memory lies above the old, or, as mostly, below */
 };
 
 const struct device *described_device(void);

@@ -1,13 +1,14 @@
 /* Device memory: addresses in a range that nothing can be read from, and bytes counted against the device.
  *
  * The range is divided into 2 MiB pages. Two flat tables, touched only where used, give each page its allocation and
- * its mapping, so every look-up takes constant time. Addresses are handed out downwards and wrap around at the start of
- * the range; the next free run is found by skipping whole allocations.
+ * its mapping, so every look-up takes constant time. Addresses are handed out in one direction, and from the range's
+ * other end again once it is used up; the next free run is found by skipping whole allocations.
  *
- * Downwards, as a recording of a real GPU shows it (github.com/kkaitlyn111/cs336-a2-systems, memory_ctx128_*: each new
- * segment lies 32 MiB below the last). It decides more than it seems: of free blocks of one size PyTorch takes the one
- * with the lowest address, and from there on two layouts may differ. Not all drivers do so: in another recording
- * (github.com/Wedsonlin/assignment2-systems, medium_512_training) the newest segment has the highest address. */
+ * The direction decides more than it seems: of free blocks of one size PyTorch takes the one with the lowest address,
+ * and from there on two layouts may differ. It is downwards in recordings of real GPUs whose addresses are of Linux's
+ * own kind, 0x7f… (github.com/kkaitlyn111/cs336-a2-systems, memory_ctx128_*: each new segment lies 32 MiB below the
+ * last), and upwards where they are small, as with the drivers that share the card with Windows
+ * (github.com/Wedsonlin/assignment2-systems, medium_512_training: 0xa02e00000, the newest, is the highest). */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ struct mapping {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic uint64_t base; /* 0 until the range is there */
 static uint64_t used_bytes;
-static uint32_t next_end; /* pages from here up were handed out before those below */
+static uint32_t next; /* how many pages were handed out since the range was last begun */
 static struct page *pages;
 static struct mapping **mapped; /* what a page of a reservation belongs to */
 
@@ -68,20 +69,26 @@ static bool exceeds(uint64_t bytes) {
     return bytes > usable || used_bytes > usable - bytes;
 }
 
-/* The last of `count` free pages in a row, looked for from next_end down and once around; PAGES if there are none. */
+/* The first page of `count` in a row, of which so many are handed out before; and the other way round. */
+static uint32_t in_order(uint32_t position, uint32_t count) {
+    return described_device()->addresses_ascend ? position : PAGES - position - count;
+}
+
+/* How many pages are handed out before the next `count` free ones in a row, looked for once around; PAGES if none are. */
 static uint32_t find_run(uint32_t count) {
-    uint32_t end = next_end, seen = 0;
+    uint32_t position = next, seen = 0;
     while (seen <= PAGES) {
-        if (end < count) {
-            seen += end;
-            end = PAGES;
+        if (PAGES - position < count) {
+            seen += PAGES - position;
+            position = 0;
         }
         uint32_t run = 0;
-        while (run < count && pages[end - 1 - run].kind == PAGE_FREE) run++;
-        if (run == count) return end - count;
-        uint32_t start = pages[end - 1 - run].start;
-        seen += end - start;
-        end = start;
+        while (run < count && pages[in_order(position + run, 1)].kind == PAGE_FREE) run++;
+        if (run == count) return position;
+        struct page *taken = &pages[in_order(position + run, 1)];
+        uint32_t end = in_order(taken->start, taken->count) + taken->count;
+        seen += end - position;
+        position = end;
     }
     return PAGES;
 }
@@ -89,11 +96,12 @@ static uint32_t find_run(uint32_t count) {
 static enum memory_status take(uint64_t bytes, enum page_kind kind, uint64_t *address) {
     uint64_t count = round_up(bytes) / PAGE;
     if (count == 0 || count > PAGES) return count ? MEMORY_EXHAUSTED : MEMORY_INVALID;
-    uint32_t start = find_run((uint32_t)count);
-    if (start == PAGES) return MEMORY_EXHAUSTED;
+    uint32_t position = find_run((uint32_t)count);
+    if (position == PAGES) return MEMORY_EXHAUSTED;
+    uint32_t start = in_order(position, (uint32_t)count);
     for (uint32_t i = 0; i < count; i++)
         pages[start + i] = (struct page){.start = start, .count = (uint32_t)count, .kind = kind};
-    next_end = start;
+    next = position + (uint32_t)count;
     *address = base + start * PAGE;
     return MEMORY_OK;
 }

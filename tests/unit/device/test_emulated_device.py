@@ -1,9 +1,13 @@
 """PyTorch's real CUDA build on the emulated device: what it reports and allocates."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from membench.device import find_card
+import pytest
+
+from membench.device import Device, ascending, find_card, resolve
 
 RunEmulated = Callable[..., Any]
 
@@ -20,6 +24,20 @@ result = [torch.cuda.device_count(), p.name, p.total_memory, p.major, p.minor, p
     )
     card = find_card("rtx-4090")[1]
     assert found == [1, card.name, card.total_bytes, 8, 9, 128, 1536, card.l2_bytes, card.usable_bytes]
+
+
+@pytest.mark.parametrize(("driver", "sign"), [((lambda device: device), -1), (ascending, 1)])
+def test_new_memory_lies_below_the_old_or_above(driver: Callable[[Device], Device], sign: int) -> None:
+    script = "import torch; print(*(torch.empty(n << 20, device='cuda').data_ptr() for n in (16, 24)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=driver(resolve("t4")).child_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, second = map(int, done.stdout.split())
+    assert (second > first) == (sign > 0)
 
 
 def test_a_convolution_peaks_as_published(run_emulated: RunEmulated) -> None:
