@@ -61,7 +61,11 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(
+    invoke_without_command=True,
+    epilog="Exit code: 1 something failed, 2 bad usage, which a file is too that the command line names and that is "
+    "missing or cannot be understood. Each command's help has its others.",
+)
 def _root(
     context: typer.Context,
     version: Annotated[
@@ -85,6 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _usage(error: typer.TyperException) -> str:
     message = " ".join(error.format_message().split())
+    # The words of typer's validator are about the values of a program.
+    message = message.replace(": Value error, ", ": ", 1).replace(": Input should", ": it should", 1)
+    message = message.split(", unable to parse")[0]
     context = getattr(error, "ctx", None)
     return f"{message[:1].lower()}{message[1:].rstrip('.')} (see {context.command_path} --help)" if context else message
 

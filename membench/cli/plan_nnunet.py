@@ -47,10 +47,10 @@ def plan_nnunet(
     steps: Annotated[int, typer.Option(help="Full training steps, at least 2.")] = ProbeSpec().steps,
     json: Json = False,
 ) -> int:
-    """Measure the configurations of nnU-Net's plans, and the largest patch and batch that fit.
+    """Say what of nnU-Net's plans fits on a card, and what would.
 
-    Each is trained as nnU-Net does, but without torch.compile. The patch keeps its shape and the batch as planned, and
-    the batch is searched with the patch as planned.
+    Each configuration is measured, trained as nnU-Net does but without torch.compile, and the largest patch and batch
+    that fit are searched: the patch in its shape with the batch as planned, the batch with the patch as planned.
 
     Exit code: 0 all fit as planned, 3 one does not, 1 an error, 2 bad usage.
     """

@@ -12,7 +12,7 @@ from membench.cli.held import print_profile
 from membench.cli.options import Json, probe_options
 from membench.cli.output import err, out, print_json
 from membench.cli.probing import on_device
-from membench.errors import MembenchError, UsageError
+from membench.errors import MembenchError, UsageError, named_file
 from membench.probe import Prober
 from membench.profile import Analysis, Profile, record
 from membench.profile.advice import remedies
@@ -47,9 +47,10 @@ def profile(
     advice: Advice = True,
     json: Json = False,
 ) -> int:
-    """Record every allocation of a training step, and say who holds the peak.
+    """Record a training step, and say who holds the peak.
 
-    Writes index.html, PyTorch's own snapshot.pickle, trace.json for Perfetto, timeline.csv and profile.json.
+    Every allocation is recorded. Writes index.html, PyTorch's own snapshot.pickle, trace.json for Perfetto,
+    timeline.csv and profile.json.
 
     Exit code: 0 it fits, 3 out of memory (the profile is of what was held until then), 1 an error, 2 bad usage.
     """
@@ -63,7 +64,8 @@ def profile(
             analysis, found = _recorded(probe, out_dir, advice=advice, say=status.update)
         else:
             status.update(f"reading {snapshot} …")
-            analysis = Analysis(read_snapshot(snapshot), gpu)
+            with named_file():
+                analysis = Analysis(read_snapshot(snapshot), gpu)
             found = analysis.profile
             if not (out_dir / SNAPSHOT_FILE).exists() or not (out_dir / SNAPSHOT_FILE).samefile(snapshot):
                 shutil.copyfile(snapshot, out_dir / SNAPSHOT_FILE)

@@ -39,9 +39,10 @@ Time = Annotated[
 
 @probe_options
 def recommend(probe: ProbeSpec, strategy: Strategies = None, time: Time = False, json: Json = False) -> int:
-    """Name the cheapest strategy that fits: the one with the least recomputation.
+    """Name the cheapest strategy that fits.
 
-    Each resolution may have a strategy of its own. The next cheaper ones are measured too, and what they miss by.
+    That is the one with the least recomputation; each resolution may have a strategy of its own. The next cheaper ones
+    are measured too, and what they miss by.
 
     Exit code: 0 something fits, 3 nothing does, 1 an error, 2 bad usage.
     """

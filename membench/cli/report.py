@@ -7,6 +7,7 @@ import typer
 
 from membench.cli.options import Json
 from membench.cli.output import out, print_json
+from membench.errors import named_file
 from membench.sweep import load
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The --out folder of a sweep.")]
@@ -17,12 +18,13 @@ def report(folder: Folder, json: Json = False) -> int:
 
     This needs no device, and changes no result.
 
-    Exit code: 0 done, 1 there is no sweep in the folder, or nothing can be written to it.
+    Exit code: 0 done, 1 nothing can be written to the folder, 2 bad usage, or there is no sweep in it.
     """
     from membench.cli.summary import document, print_summary
     from membench.report import write_report
 
-    result = load(folder)
+    with named_file():
+        result = load(folder)
     files = write_report(result, folder)
     if json:
         print_json(document(result, files))

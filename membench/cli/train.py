@@ -62,7 +62,7 @@ def train(
     loss_tolerance: LossTolerance = 1e-3,
     dice_tolerance: DiceTolerance = 0.005,
 ) -> int:
-    """Train the network to segment brain tumours, on data in the BraTS format.
+    """Train the network to segment brain tumours, on BraTS data.
 
     Several strategies start from the same weights and see the same samples; losses and Dice are compared with the
     first one's. Ctrl-C and SIGTERM end it after the step under way, and the same command goes on from there. With

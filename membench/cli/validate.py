@@ -15,7 +15,7 @@ from membench.cli.options import DeviceFile, Json
 from membench.cli.output import err, facts, note, out, plain_table, print_json
 from membench.device import DEFAULT_CARD, Device, ascending, default_device, resolve
 from membench.device.real import gpus
-from membench.errors import MembenchError, UsageError
+from membench.errors import MembenchError, UsageError, named_file
 from membench.probe import Prober
 from membench.snapshot import addresses_ascend, read_snapshot
 from membench.units import format_bytes
@@ -182,8 +182,9 @@ def _validate_snapshot(
     from membench.validate.histories import compare
     from membench.validate.steps import Take, take
 
-    recorded = read_snapshot(file)
-    recorded.trace(recorded_on)  # refuses a recording without events before anything is started
+    with named_file():
+        recorded = read_snapshot(file)
+        recorded.trace(recorded_on)  # refuses a recording without events before anything is started
     default = default_device()
     card = _emulated(emulated or (DEFAULT_CARD if default.startswith("cuda") else default))
     if addresses_ascend(recorded):

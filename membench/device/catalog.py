@@ -160,10 +160,8 @@ def find_card(name: str) -> tuple[str, Card]:
     if starting:
         raise UsageError(f"device {name!r} could be {_listed(starting)}; write more of the name")
     near = difflib.get_close_matches(wanted, cards, n=3, cutoff=0.3)
-    hint = f"; near names: {_listed(near)}" if near else ""
-    raise UsageError(
-        f"device {name!r} is not in the catalog{hint} (membench devices lists all), or cuda for the GPU of this machine"
-    )
+    hint = f"near names: {_listed(near)}; " if near else ""
+    raise UsageError(f"device {name!r} is not in the catalog; {hint}membench devices lists all")
 
 
 def _listed(names: list[str]) -> str:

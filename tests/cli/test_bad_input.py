@@ -21,11 +21,13 @@ REFUSED = {
     "measure --timeout inf": "timeout must be positive and at most 1e8 seconds, not inf",
     "measure --timeout nan": "timeout must be positive and at most 1e8 seconds, not nan",
     "measure --steps 1": "steps must be at least 2",
-    "measure --steps two": "--steps",
+    "measure --steps two": "invalid value for '--steps': it should be a valid integer (see membench measure --help)",
     "measure --slices 0": "slices must be at least 1, not 0",
     "measure --slices many": "'many' is not a number of slices",
     "measure --strategy plain:reversible:plain": "3 strategies for 4 stages; name one for all stages, or one for each",
-    "measure --precision fp8": "'fp8' is not one of 'fp32', 'bf16', 'fp16'",
+    "measure --precision fp8": "invalid value for '--precision': 'fp8' is not one of 'fp32', 'bf16', 'fp16' (see",
+    "check --format text": "invalid value for '--format': 'text' is not one of 'markdown', 'json'",
+    "devices --device foo --template": "device 'foo' is not in the catalog; membench devices lists all",
     "measure --frobnicate": "no such option: --frobnicate",
     "measure extra": "unexpected extra argument",
     "search": "--axis",
@@ -57,6 +59,30 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     assert reason.lower() in ended.err.lower()
     assert probes == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(f"profile --snapshot {name}" for name in ("missing", "wrong")),
+        *(f"validate --step a:b --snapshot {name}" for name in ("missing", "wrong")),
+        *(f"diff {name} {name}" for name in ("missing", "wrong", "wrong.pickle")),
+        *(f"{command} {name}" for command in ("report", "plan-nnunet", "train") for name in ("missing", "wrong")),
+        *(f"measure --device-file {name}" for name in ("missing", "wrong")),
+        *(f"sweep --preset {name}.toml" for name in ("missing", "wrong")),
+        *(f"{command} --config {name}" for command in ("check", "history") for name in ("missing", "wrong")),
+    ],
+)
+def test_a_file_that_is_missing_or_something_else_is_bad_usage(
+    cli: Run, probes: list[ProbeSpec], arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("wrong", "wrong.pickle", "wrong.toml"):
+        (tmp_path / name).write_text("neither this nor that")
+    ended = cli(*arguments.split())
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert arguments.split()[-1] in ended.err
+    assert probes == []
 
 
 @pytest.mark.slow
@@ -128,12 +154,12 @@ def test_many_jobs_on_one_real_gpu_are_refused(cli: Run, monkeypatch: pytest.Mon
     assert "one at a time" in ended.err
 
 
-@pytest.mark.parametrize("command", ["sweep --preset quick --out", "report"])
-def test_a_folder_that_is_none(cli: Run, probes: list[ProbeSpec], tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize(("command", "code"), [("sweep --preset quick --out", 1), ("report", 2)])
+def test_a_folder_that_is_none(cli: Run, probes: list[ProbeSpec], tmp_path: Path, command: str, code: int) -> None:
     file = tmp_path / "file"
     file.write_text("not a folder")
     ended = cli(*command.split(), str(file / "out"))
-    assert ended.code == 1
+    assert ended.code == code
     assert ended.err.startswith("membench: ")
     assert ended.err.count("\n") == 1
     assert str(file) in ended.err

@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import pytest
 from running import Run
 
 from membench import __version__
+from membench.cli import COMMANDS
 
 HEAVY = {"torch", "pandas", "numpy", "matplotlib", "jinja2"}
 
@@ -20,6 +22,15 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 
 def test_version(program: Run) -> None:
     assert program("--version") == (0, f"membench {__version__}\n", "")
+
+
+def test_the_commands_are_told_whole_at_80_columns(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    commands = cli("--help").out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(commands) == len(COMMANDS)
+    for line in commands:
+        assert line.endswith(".")
+        assert not line.endswith("...")
 
 
 def test_without_a_command_the_commands_are_listed(cli: Run) -> None:

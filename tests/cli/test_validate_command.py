@@ -99,7 +99,7 @@ def _peaks(side: dict[str, Any]) -> list[int]:
     [
         (("--step", "mine:step"), 2, "--step is compared with a recording; name its file with --snapshot"),
         (("--snapshot", "none.pickle"), 2, "name the step that was recorded, as --step module:function"),
-        (("--snapshot", "none.pickle", "--step", "a:b"), 1, "none.pickle: No such file or directory"),
+        (("--snapshot", "none.pickle", "--step", "a:b"), 2, "none.pickle: No such file or directory"),
         (("--snapshot", "x", "--step", "a:b", "--steps", "0"), 2, "there is at least 1 step to compare"),
         (("--probe", "nothing"), 2, "there is no probe 'nothing'; there are mbconv plain, mbconv reversible"),
         (("--device", "t4"), 2, "t4 is an emulated card; --device names the GPU that it is compared with"),
@@ -117,5 +117,5 @@ def test_a_hostile_recording_is_refused(cli: Run, tmp_path: Path) -> None:
     path = tmp_path / "hostile.pickle"
     path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     ended = cli("validate", "--snapshot", str(path), "--step", "a:b")
-    assert (ended.code, ended.out) == (1, "")
+    assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(f"membench: {path} is refused: it names os.system")
