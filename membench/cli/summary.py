@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from membench.cli.output import plain_table
-from membench.report import summary_rows
+from membench.report import left_out, summary_rows
 from membench.report.words import pretty_ratio, pretty_value
 from membench.result import Claim, Point, SearchResult
 from membench.sweep import SweepResult, claims, ratios
@@ -68,7 +68,9 @@ def _page_first(files: Sequence[Path]) -> list[Path]:
 
 
 def _tables(result: SweepResult) -> Iterator[Group]:
-    for (axis, budget), rows in itertools.groupby(summary_rows(result), key=lambda row: (row.axis, row.budget)):
+    found = summary_rows(result)
+    missing = left_out((row.axis, row.variant) for row in found)
+    for (axis, budget), rows in itertools.groupby(found, key=lambda row: (row.axis, row.budget)):
         ratios_to = (f"× {baseline}" for baseline in result.plan.baselines)
         table = plain_table("Strategy", "Largest fit", "Reserved", "Probes", *ratios_to, title=f"{axis}, {budget}")
         notes = []
@@ -77,6 +79,9 @@ def _tables(result: SweepResult) -> Iterator[Group]:
             table.add_row(row.variant, row.largest, row.peak_reserved, str(row.probes), *against)
             if row.note:
                 notes.append(Text(f"{row.variant}: {row.note}", style="yellow"))
+        if axis in missing:
+            why = "; see the report's assumptions" if result.plan.assumptions else ""
+            notes.append(Text(f"The preset leaves out {', '.join(missing[axis])}{why}.", style="dim"))
         yield Group(table, *notes)
 
 

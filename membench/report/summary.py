@@ -1,5 +1,7 @@
 """The summary table: one line per main search, as text for a terminal or a page."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from membench.report.data import Row, report_rows
@@ -27,6 +29,17 @@ class SummaryRow(msgspec.Struct, frozen=True, kw_only=True):
 def summary_rows(result: SweepResult) -> list[SummaryRow]:
     """One row per main search, by budget and axis."""
     return [summary_row(row) for row in report_rows(result) if not row.sensitivity]
+
+
+def left_out(places: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Of the pairs of axis and variant that were searched: by axis, the variants that only other axes have.
+
+    A preset leaves them out and says in its assumptions why.
+    """
+    searched = list(places)
+    variants = dict.fromkeys(variant for _, variant in searched)
+    missing = {axis: tuple(v for v in variants if (axis, v) not in searched) for axis, _ in searched}
+    return {axis: names for axis, names in missing.items() if names}
 
 
 def summary_row(row: Row) -> SummaryRow:

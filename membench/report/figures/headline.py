@@ -8,7 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from membench.report.data import Row, comparable
 from membench.report.figures.style import DASHES, INK, NamedFigure, VariantStyle, link, new_figure
-from membench.report.words import axis_label, axis_scale, largest_text, ratio_text, short_name
+from membench.report.summary import left_out
+from membench.report.words import axis_label, axis_scale, axis_title, largest_text, ratio_text, short_name
 from membench.result import Claim
 
 _VALUE, _RATIO = 40, 80  # right edges of the two columns of text beside a panel, in points
@@ -27,6 +28,8 @@ def headline(name: str, rows: Sequence[Row], claims: Sequence[Claim], style: Var
     caption += f", and its ratio to {rows[0].ratios[0].baseline}." if rows[0].ratios else "."
     if claims:
         caption += " Dashed line: the ratio that the paper claims, applied to its reference network."
+    for axis, variants in left_out((row.axis, row.variant) for row in rows).items():
+        caption += f" {axis_title(axis)}: the preset leaves out {', '.join(variants)}."
     return NamedFigure(name, caption, figure)
 
 

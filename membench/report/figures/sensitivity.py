@@ -25,7 +25,10 @@ def sensitivity(name: str, series: Sequence[Series], baseline: str, style: Varia
             panel.set_xlabel(knobs[column])
     handles = [style.handle(variant) for variant in dict.fromkeys(one.variant for one in series)]
     figure.legend(handles=handles, loc="outside upper center", ncols=3, **LEGEND)
-    caption = f"How the ratios to {baseline} move when one setting is changed. Grey band: the setting of figure 1."
+    caption = (
+        f"How the ratios to {baseline} move when one setting is changed. Grey band: the setting of figure 1. "
+        f"Dashed line: ratio 1, as far as {baseline} gets."
+    )
     return NamedFigure(name, caption, figure)
 
 

@@ -1,5 +1,6 @@
 """The folder of a report: its files, their bytes, what its page says and what it must not."""
 
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 from fake_sweep import World, fake_sweep, hostile_sweep, paper_plan, troubled_sweep
 from msgspec.structs import replace
+from rich.console import Console
 
+from membench.cli.summary import print_summary
 from membench.errors import MembenchError, UsageError
 from membench.report import summary_rows, write_report
 from membench.search import search
@@ -66,6 +69,22 @@ def test_the_files_are_named_in_a_fixed_order(folder: Path) -> None:
 def test_the_same_result_gives_the_same_bytes_whatever_the_wall_times(folder: Path, tmp_path: Path) -> None:
     for path in write_report(fake_sweep(World(seconds=77.0)), tmp_path):
         assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
+
+
+def test_the_page_says_what_a_dashed_line_is_and_which_variants_are_left_out(folder: Path) -> None:
+    page = (folder / "index.html").read_text()
+    assert "Dashed line: ratio 1, as far as plain gets." in page
+    assert "Blocks per stage: the preset leaves out reversible-sliced." in page
+    assert page.count("the preset leaves out") == 2, "one caption, a label too"
+    assert "reversible-sliced is left out on this axis, because" in page
+
+
+def test_the_terminal_says_which_variants_are_left_out() -> None:
+    console = Console(width=100, file=io.StringIO())
+    print_summary(console, fake_sweep(), [Path("index.html")])
+    said = console.file.getvalue()
+    assert said.count("The preset leaves out") == 1
+    assert "The preset leaves out reversible-sliced; see the report's assumptions." in said.split("\n\n")[1]
 
 
 def test_ids_are_unique_and_every_link_leads_somewhere(folder: Path) -> None:
