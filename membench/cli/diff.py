@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from membench.cli.options import Json
-from membench.cli.output import note, out, plain_table, print_json
+from membench.cli.output import Folded, note, out, plain_table, print_json
+from membench.errors import named_file
 from membench.profile.diff import Change, Difference, difference
 from membench.units import format_bytes
 
@@ -20,11 +21,15 @@ After = Annotated[Path, typer.Argument(metavar="B", help="The same, to be compar
 
 
 def diff(before: Before, after: After, json: Json = False) -> int:
-    """Say what grew from A to B: by category, by module, and by line of code.
+    """Say what grew from A to B, two profiles or measurements.
 
-    Exit code: 0 compared, whatever grew, 1 an error, 2 bad usage. membench check is the command that judges.
+    It is told by category, by module, and by line of code.
+
+    Exit code: 0 compared, whatever grew, 2 bad usage, or A or B is not such a file. membench check is
+    the command that judges.
     """
-    found = difference(before, after)
+    with named_file():
+        found = difference(before, after)
     if json:
         print_json(found)
     else:
@@ -51,15 +56,14 @@ def _show(found: Difference) -> None:
 def _settings(found: Difference) -> Table:
     table = plain_table("Setting", "A", "B", title="Asked for differently")
     for name, sides in found.settings.items():
-        table.add_row(name, *sides)
+        table.add_row(name, *map(Folded, sides))
     return table
 
 
 def _table(title: str, changes: Sequence[Change]) -> Table:
     table = plain_table(title, "A", "B", "Grown", "")
-    table.columns[0].no_wrap, table.columns[0].overflow = False, "fold"
     for change in changes[:_ROWS]:
-        table.add_row(change.name or "unknown", *_sizes(change))
+        table.add_row(Folded(change.name or "unknown"), *_sizes(change))
     rest = changes[_ROWS:]
     if rest:
         before, after = sum(change.before for change in rest), sum(change.after for change in rest)

@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from membench.cli.output import VERDICTS, facts, plain_table
+from membench.cli.output import VERDICTS, Folded, facts, plain_table
 from membench.profile import Held, Moment, Profile, Remedy
 from membench.units import format_bytes
 
@@ -72,7 +72,9 @@ def _categories(found: Profile) -> Table:
                 if len(kinds) > 1
                 else kinds[0].what
             )
-            table.add_row(category, format_bytes(size), f"{size / whole:.1%}", "█" * round(_BAR * size / whole), told)
+            table.add_row(
+                category, format_bytes(size), f"{size / whole:.1%}", "█" * round(_BAR * size / whole), Folded(told)
+            )
     return table
 
 
@@ -80,7 +82,7 @@ def _modules(found: Profile) -> Table:
     table = plain_table("Module", "Peak", "Share", title="By module")
     modules = [(name, size) for name, size in found.peak.modules.items() if name]
     for name, size in modules[:_ROWS]:
-        table.add_row(name, format_bytes(size), f"{size / found.peak.allocated_bytes:.1%}")
+        table.add_row(Folded(name), format_bytes(size), f"{size / found.peak.allocated_bytes:.1%}")
     rest = modules[_ROWS:]
     if rest:
         size = sum(size for _, size in rest)
@@ -91,10 +93,10 @@ def _modules(found: Profile) -> Table:
 def _largest(found: Profile) -> Table:
     table = plain_table("Held", title="Largest")
     for heading in ("What it is", "Where it was made"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading)
     for held in found.peak.largest:
         what = f"{held.category}, {held.what}\n{tensor_words(held)}"
-        table.add_row(format_bytes(held.bytes), what, f"{held.module}\n{held.line}".strip())
+        table.add_row(format_bytes(held.bytes), Folded(what), Folded(f"{held.module}\n{held.line}".strip()))
     return table
 
 
@@ -112,7 +114,7 @@ def _remedies(found: Profile) -> Table:
     for remedy in found.remedies:
         name = remedy.setting + ("" if remedy.same_training else " *")
         peak = format_bytes(remedy.measurement.peak_reserved_bytes)
-        table.add_row(name, _saved(remedy), peak, remedy.against, style="" if _helps(remedy) else "dim")
+        table.add_row(Folded(name), _saved(remedy), peak, Folded(remedy.against), style="" if _helps(remedy) else "dim")
     if not all(remedy.same_training for remedy in found.remedies):
         table.caption, table.caption_justify = "* trains differently", "left"
     return table
