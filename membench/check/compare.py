@@ -18,19 +18,21 @@ def compare(
     thresholds: Sequence[Threshold] = (),
     allow_environment_change: bool = False,
     selected: Sequence[Case] | None = None,
+    updating: bool = False,
 ) -> CheckResult:
     """Compare each measured case with the baseline, which is None where there is none at all.
 
     ``thresholds`` take the place of the configuration's overall ones; those of a case stand above both. ``selected``
-    are the cases that were measured, None for all; cases can vanish only from all.
+    are the cases that were measured, None for all; cases can vanish only from all. Where the baseline is ``updating``,
+    nobody is told how to update it.
     """
     overall = tuple(thresholds) or config.fail_on
-    judge = _Judge(baseline, versions_of(measured.values()), overall, allow_environment_change)
+    judge = _Judge(baseline, versions_of(measured.values()), overall, allow_environment_change, updating)
     cases = config.cases if selected is None else selected
     outcomes = [judge.outcome(case, measured[case.name]) for case in cases]
     if selected is None and baseline is not None:
         gone = sorted(baseline.cases.keys() - {case.name for case in cases})
-        outcomes += [_vanished(name, baseline.cases[name]) for name in gone]
+        outcomes += [_vanished(name, baseline.cases[name], updating) for name in gone]
     devices = {found.device.name: found.device for found in measured.values() if found.device}
     return CheckResult(
         config=str(config.path),
@@ -44,12 +46,18 @@ def compare(
 
 class _Judge:
     def __init__(
-        self, baseline: Baseline | None, versions: dict[str, str], overall: Sequence[Threshold], allow: bool
+        self,
+        baseline: Baseline | None,
+        versions: dict[str, str],
+        overall: Sequence[Threshold],
+        allow: bool,
+        updating: bool,
     ) -> None:
         self._baseline = baseline
         self.versions = versions
         self._overall = overall
         self._allow = allow
+        self._updating = updating
 
     def outcome(self, case: Case, found: Measurement) -> Outcome:
         entry = self._baseline.cases.get(case.name) if self._baseline else None
@@ -77,9 +85,11 @@ class _Judge:
         if not found.fits:
             return [("failed", f"the probe failed: {found.status}: {found.message}")]
         if entry is None and self._baseline is None:
-            return [("new", "there is no baseline; --update writes one")]
+            lacks = "was no baseline" if self._updating else "is no baseline; --update writes one"
+            return [("new", f"there {lacks}")]
         if entry is None:
-            return [("new", "the baseline does not have it; --update adds it")]
+            lacks = "did not have it" if self._updating else "does not have it; --update adds it"
+            return [("new", f"the baseline {lacks}")]
         changes = self._environment(entry, found.device)
         if changes and not self._allow:
             return [("incomparable", f"the baseline is from another environment: {', '.join(changes)}")]
@@ -134,6 +144,7 @@ def _setting(entry: Entry, name: str) -> str:
     return str(entry.settings[name]) if name in entry.settings else "default"
 
 
-def _vanished(name: str, entry: Entry) -> Outcome:
-    reason = "the baseline has it, the configuration does not; --update removes it"
+def _vanished(name: str, entry: Entry, updating: bool) -> Outcome:
+    has, hint = ("had", "") if updating else ("has", "; --update removes it")
+    reason = f"the baseline {has} it, the configuration does not{hint}"
     return Outcome(name=name, status="vanished", device=entry.device, reasons=(reason,), baseline=entry.peaks)

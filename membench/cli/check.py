@@ -34,7 +34,7 @@ from membench.check import (
 from membench.check.history import append_record, current_commit
 from membench.cli.checked import write_result
 from membench.cli.options import Json
-from membench.cli.output import err, note
+from membench.cli.output import err, note, written
 from membench.device import Device, resolve, use_cards
 from membench.errors import MembenchError, UsageError
 from membench.probe import Prober
@@ -86,11 +86,11 @@ def check(
     jobs: Jobs = None,
     json: Json = False,
 ) -> int:
-    """Compare the GPU memory of a project's cases with a committed baseline.
+    """Compare a project's GPU memory with a committed baseline.
 
-    The cases are [[case]] tables in membench.toml, or [[tool.membench.case]] in pyproject.toml; a case has a name, a
-    device, the fields of a network and a training step as membench measure has them, and perhaps a limit of peak
-    reserved bytes and a fail_on of its own. In GitHub Actions the job's summary gets the result too.
+    What is measured are cases: [[case]] tables in membench.toml, or [[tool.membench.case]] in pyproject.toml. A case
+    has a name, a device, the fields of a network and a training step as membench measure has them, and perhaps a limit
+    of peak reserved bytes and a fail_on of its own. In GitHub Actions the job's summary gets the result too.
 
     Exit code: 0 fine; 1 a regression, or a limit exceeded; 2 bad usage or configuration; 3 the environment differs
     from the baseline's; 4 a probe failed, or none could be run. Of several, 1 comes before 4, and 4 before 3.
@@ -100,7 +100,7 @@ def check(
     if baseline is not None:
         plan = msgspec.structs.replace(plan, baseline=baseline, baseline_stated=True)
     use_cards(plan.device_file)
-    wanted = _Wanted(plan, _selected(plan, case or []), tuple(map(parse_threshold, fail_on or ())), bool(case))
+    wanted = _Wanted(plan, _selected(plan, case or []), tuple(map(parse_threshold, fail_on or ())), bool(case), update)
     before = _baseline(wanted, update)
     commit = current_commit(plan.path.parent, plan.history) if record else None
     devices = _devices(wanted)
@@ -111,6 +111,7 @@ def check(
         result = wanted.compare(measured, before, allow_environment_change or update)
         if commit is not None:
             append_record(plan.history, commit, measured)
+            written(plan.history)
         if before is not None:
             result = _explained(result, before, found if update else measure(_grown(wanted, result), attributed=True))
         write_result(result, form, output)
@@ -134,6 +135,7 @@ class _Wanted(NamedTuple):
     cases: Sequence[Case]
     thresholds: tuple[Threshold, ...]
     partial: bool
+    updating: bool
 
     def compare(self, measured: Mapping[str, Measurement], baseline: Baseline | None, allow: bool) -> CheckResult:
         return compare(
@@ -143,6 +145,7 @@ class _Wanted(NamedTuple):
             thresholds=self.thresholds,
             allow_environment_change=allow,
             selected=self.cases if self.partial else None,
+            updating=self.updating,
         )
 
 

@@ -13,7 +13,7 @@ from membench.check import FORMATS, CheckResult, Format, Outcome
 from membench.check.formats.words import change, explanation, headline, peak_words
 from membench.check.result import MARKS, Status
 from membench.check.text import printable
-from membench.cli.output import note, out, plain_table
+from membench.cli.output import note, out, plain_table, written
 from membench.errors import MembenchError
 from membench.units import format_bytes
 
@@ -73,6 +73,7 @@ def write_result(result: CheckResult, form: Format | None, output: Path | None) 
         with _writable(output):
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(FORMATS[form](result), encoding="utf-8")
+        written(output)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         _add_to_summary(Path(summary), FORMATS["markdown"](result))

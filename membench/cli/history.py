@@ -16,7 +16,7 @@ from membench.check.history import Record, last_rise, read_history
 from membench.check.text import printable
 from membench.cli.check import ConfigFile
 from membench.cli.options import Json
-from membench.cli.output import note, out, plain_table, print_json
+from membench.cli.output import note, out, plain_table, print_json, written
 from membench.errors import UsageError
 from membench.store import write_whole
 from membench.units import format_bytes
@@ -51,6 +51,7 @@ def history(
         from membench.report.history import history_html
 
         write_whole(html, history_html(records, names).encode())
+        written(html)
     if json:
         print_json([msgspec.to_builtins(record) for record in records])
     else:

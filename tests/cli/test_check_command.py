@@ -241,7 +241,7 @@ def recorded(project: Path, baseline: Path, cli: Run) -> list[str]:
 
 def test_history(project: Path, recorded: list[str], cli: Run) -> None:
     ended = cli("history", "--html", "out.html")
-    assert ended.code == 0, ended.err
+    assert (ended.code, ended.err) == (0, "Written to out.html\n")
     assert [line.strip() for line in ended.out.splitlines() if line.strip() in ("one", "[b]two")] == ["one", "[b]two"]
     rows = [line for line in ended.out.splitlines() if line.startswith(tuple(commit[:9] for commit in recorded))]
     assert len(rows) == 6

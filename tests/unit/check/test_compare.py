@@ -99,6 +99,12 @@ def test_new_and_vanished_cases_are_named_and_pass() -> None:
     result = compare(made_config(other), {"other": measured(other)}, BEFORE)
     assert [(outcome.name, outcome.status) for outcome in result.outcomes] == [("other", "new"), ("one", "vanished")]
     assert result.exit_code == 0
+    assert all("; --update" in outcome.reasons[0] for outcome in result.outcomes)
+    updating = compare(made_config(other), {"other": measured(other)}, BEFORE, updating=True)
+    assert [outcome.reasons for outcome in updating.outcomes] == [
+        ("the baseline did not have it",),
+        ("the baseline had it, the configuration does not",),
+    ]
     selected = compare(made_config(other), {"other": measured(other)}, BEFORE, selected=[other])
     assert [outcome.name for outcome in selected.outcomes] == ["other"]
 
