@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import msgspec
 import typer
@@ -14,7 +14,6 @@ from membench.cli.words import device_words
 from membench.device import Device, resolve
 from membench.errors import UsageError
 from membench.probe import Prober
-from membench.spec import AxisName
 from membench.store import Provenance, Store
 from membench.sweep import OpenProbe, Plan, SweepResult, load_preset, plan, run
 from membench.units import parse_bytes
@@ -55,7 +54,7 @@ def sweep(
         device=target.info.name,
         budgets=budgets,
         strategies=strategy or (),
-        axes=cast("list[AxisName]", axis or []),
+        axes=axis or (),
     )
     planned = _affordable(planned, target)
     jobs = _jobs(jobs, target)

@@ -134,7 +134,8 @@ def _reading_order(result: SweepResult) -> list[int]:
     """The positions of the plan's searches as a report shows them."""
     specs = result.plan.searches
     budgets = list(dict.fromkeys(spec.probe.budget for spec in specs))
-    main = sorted(range(len(specs)), key=lambda n: (budgets.index(specs[n].probe.budget), _AXES.index(specs[n].axis)))
+    axes = list(dict.fromkeys((*_AXES, *(spec.axis for spec in specs))))  # those of a model's own come last
+    main = sorted(range(len(specs)), key=lambda n: (budgets.index(specs[n].probe.budget), axes.index(specs[n].axis)))
     return [*main, *range(len(specs), len(result.all_searches))]
 
 

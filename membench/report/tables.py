@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pandas as pd
 
+from membench.model_spec import GIVEN
 from membench.report.command import measure_command
 from membench.report.data import Row
 from membench.report.tradeoff import Price
 from membench.report.words import axis_unit, plain_value
 from membench.result import Claim, Measurement, Point, SearchResult
-from membench.spec import NetworkSpec
+from membench.spec import ModelSpec
 
 _LIST_SEPARATOR = "; "
 _PEAKS = ("peak_allocated_bytes", "peak_reserved_bytes", "peak_requested_bytes")
@@ -52,7 +53,7 @@ def _search_record(row: Row) -> dict[str, Any]:
         "axis": row.axis,
         "variant": row.variant,
         "strategy": spec.strategy,
-        "coupling": spec.unet.coupling,
+        "coupling": getattr(spec.network, "coupling", None),
         "device": row.device.name,
         "device_kind": row.device.kind,
         "budget_bytes": row.budget,
@@ -79,8 +80,12 @@ def _search_record(row: Row) -> dict[str, Any]:
 
 def _fixed_fields(row: Row) -> dict[str, Any]:
     """What the search held fixed; empty for the field that it moved."""
-    fixed = {name: getattr(row.spec.unet, name) for name in ("base_channels", "stages", "blocks", "expansion")}
-    fixed |= {"volume": plain_value(row.spec.volume), "batch": row.spec.batch, "precision": row.spec.precision}
+    spec, network = row.spec, row.spec.network
+    fixed: dict[str, Any] = {"volume": plain_value(spec.volume), "batch": spec.batch, "precision": spec.precision}
+    if isinstance(network, ModelSpec):
+        fixed = {**network.values, **{name: fixed[name] for name in fixed if name not in GIVEN or name in network.axes}}
+    else:
+        fixed = {name: getattr(network, name) for name in ("base_channels", "stages", "blocks", "expansion")} | fixed
     fixed[_AXIS_FIELDS.get(row.axis, row.axis)] = None
     return {f"fixed_{name}": value for name, value in fixed.items()}
 
@@ -133,7 +138,8 @@ def measurement_fields(measurement: Measurement) -> dict[str, Any]:
         fields |= {f"device_{name}": getattr(device, name) for name in device.__struct_fields__}
     fields |= {f"version_{name}": version for name, version in sorted(measurement.versions.items())}
     fields |= {f"spec_{name}": _cell(getattr(spec, name)) for name in spec.__struct_fields__ if name != "network"}
-    return fields | {f"network_{name}": getattr(spec.unet, name) for name in NetworkSpec.__struct_fields__}
+    network = spec.network
+    return fields | {f"network_{name}": _cell(getattr(network, name)) for name in network.__struct_fields__}
 
 
 def _outcome_names() -> list[str]:
@@ -142,7 +148,9 @@ def _outcome_names() -> list[str]:
 
 
 def _cell(value: Any) -> Any:
-    """Volumes as ``DxHxW``, lists of calls joined, everything else as it is."""
+    """Volumes as ``DxHxW``, lists of texts joined, tables as JSON, everything else as it is."""
+    if isinstance(value, dict):
+        return msgspec.json.encode(value).decode()
     if not isinstance(value, tuple):
         return value
     return _LIST_SEPARATOR.join(value) if not value or isinstance(value[0], str) else plain_value(value)

@@ -18,7 +18,13 @@ _UNITS = {"volume": "voxels", "stages": "stages", "blocks": "blocks", "channels"
 
 
 def axis_title(axis: str) -> str:
-    return AXIS_TITLES.get(axis, axis.capitalize())
+    """The axis by itself; one of a model's own as it is written."""
+    return AXIS_TITLES.get(axis, axis)
+
+
+def axis_name(axis: str) -> str:
+    """The same within a sentence."""
+    return AXIS_TITLES[axis].lower() if axis in AXIS_TITLES else axis
 
 
 def axis_unit(axis: str) -> str:
@@ -51,7 +57,9 @@ def pretty_value(value: AxisValue) -> str:
 
 
 def value_with_unit(axis: str, value: AxisValue) -> str:
-    """``128³ voxels``, ``6 blocks per stage``, ``48 base channels``."""
+    """``128³ voxels``, ``6 blocks per stage``, ``48 base channels``; on an axis of a model's own, ``seq 128``."""
+    if axis not in _UNITS:
+        return f"{axis} {value}"
     unit = {"volume": "voxels", "stages": "stages", "blocks": "blocks per stage", "channels": "base channels"}
     return f"{pretty_value(value)} {unit.get(axis, axis_unit(axis))}"
 

@@ -2,7 +2,8 @@
 
 from membench.sweep.claims import Ratio, claims, extent_ratio, ratios
 from membench.sweep.plan import Plan, PlannedClaim, PricedProbe, plan
-from membench.sweep.preset import Preset, load_preset, presets
+from membench.sweep.preset import Preset
+from membench.sweep.preset_file import load_preset, presets
 from membench.sweep.result import SweepResult, load
 from membench.sweep.run import Event, OpenProbe, Probe, ProbeFinished, ProbeStarted, SearchFinished, SearchStarted, run
 

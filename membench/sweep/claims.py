@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from membench.result import Claim, SearchResult
-from membench.spec import SearchSpec
+from membench.spec import NetworkSpec, SearchSpec
 from membench.sweep.result import SweepResult
 
 
@@ -81,6 +81,8 @@ def _ratios(result: SweepResult) -> Iterator[Ratio]:
 
 def _comparison(search: SearchSpec) -> SearchSpec:
     """What two searches share when they are comparable: all but strategy, coupling and where they began."""
-    network = msgspec.structs.replace(search.probe.unet, coupling="additive")
+    network = search.probe.network
+    if isinstance(network, NetworkSpec):
+        network = msgspec.structs.replace(network, coupling="additive")
     probe = msgspec.structs.replace(search.probe, network=network, strategy="")
     return msgspec.structs.replace(search, probe=probe, start=None)

@@ -9,12 +9,14 @@ from membench.errors import UsageError
 from membench.plugins import load_plugins
 from membench.result import ClaimName
 from membench.search import Axis
-from membench.spec import AxisName, ProbeSpec, SearchSpec
+from membench.spec import NetworkSpec, ProbeSpec, SearchSpec
 from membench.sweep.preset import Preset, Search, Sensitivity, Variant, overridden
 from membench.units import parse_bytes, parse_volume
 
 # How the edge moves with the budget where the peak is proportional to the extent; a start moves with it.
-GROWTH: dict[AxisName, float] = {"volume": 1 / 3, "stages": 0.0, "blocks": 1.0, "channels": 0.5, "batch": 1.0}
+GROWTH = {"volume": 1 / 3, "stages": 0.0, "blocks": 1.0, "channels": 0.5, "batch": 1.0}
+# Where it is not known what a model of the user's makes of a value, it may be its square.
+UNKNOWN_GROWTH = 0.5
 
 
 class PlannedClaim(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +62,7 @@ def plan(
     device: str | None = None,
     budgets: Sequence[int] = (),
     strategies: Sequence[str] = (),
-    axes: Sequence[AxisName] = (),
+    axes: Sequence[str] = (),
 ) -> Plan:
     """The searches of a preset; each choice that is given replaces the preset's. Budgets are in bytes.
 
@@ -82,7 +84,7 @@ class _Planner:
         device: str | None,
         budgets: Sequence[int],
         strategies: Sequence[str],
-        axes: Sequence[AxisName],
+        axes: Sequence[str],
     ) -> None:
         self.preset = preset
         self.own_budget = parse_bytes(preset.budgets[0])
@@ -96,7 +98,7 @@ class _Planner:
                 raise UsageError(f"the preset does not search axis {axis!r}; it has {found}")
         settings = {name: getattr(preset.probe, name) for name in preset.probe.__struct_fields__ if name != "volume"}
         self.probe = ProbeSpec(
-            network=preset.network,
+            network=preset.subject,
             volume=parse_volume(preset.probe.volume),
             device=device or preset.device or ProbeSpec().device,
             **settings,
@@ -111,7 +113,7 @@ class _Planner:
             if self.wanted(template, variant)
         ]
         searches = tuple(dict.fromkeys(spec for _, _, spec in made))
-        first: dict[tuple[AxisName, str], SearchSpec] = {}
+        first: dict[tuple[str, str], SearchSpec] = {}
         for axis, name, spec in made:
             first.setdefault((axis, name), spec)
         known = {_question(spec) for spec in searches}
@@ -131,9 +133,7 @@ class _Planner:
         """Whether the template is for the variant; one that only the command line names is searched everywhere."""
         return template.variants is None or variant.name in template.variants or variant not in self.preset.variant
 
-    def claims(
-        self, position: Callable[[AxisName, str], int], known: set[tuple[AxisName, str]]
-    ) -> Iterator[PlannedClaim]:
+    def claims(self, position: Callable[[str, str], int], known: set[tuple[str, str]]) -> Iterator[PlannedClaim]:
         for claim in self.preset.claim:
             if {(claim.axis, claim.reference), (claim.axis, claim.candidate)} <= known:
                 yield PlannedClaim(
@@ -150,15 +150,18 @@ class _Planner:
         start = template.start if start is None else start
         start = start.get(variant.name) if isinstance(start, dict) else start
         if start is not None:
-            start = max(1, int(start * (budget / self.own_budget) ** GROWTH[template.axis]))
+            start = max(1, int(start * (budget / self.own_budget) ** GROWTH.get(template.axis, UNKNOWN_GROWTH)))
         where = f"search on axis {template.axis}"
-        network = overridden(self.probe.unet, template.network | {"coupling": variant.coupling}, where)
+        network = self.probe.network
+        if isinstance(network, NetworkSpec):
+            network = overridden(network, template.network | {"coupling": variant.coupling}, where)
         changes: dict[str, Any] = template.probe
         if isinstance(changes.get("volume"), str):
             changes = changes | {"volume": parse_volume(changes["volume"])}
         probe = overridden(self.probe, changes, where)
         probe = msgspec.structs.replace(probe, network=network, strategy=variant.strategy, budget=budget)
-        spec = SearchSpec(axis=template.axis, probe=probe, ratio=template.ratio, start=start, limit=template.limit)
+        fields = {name: getattr(template, name) for name in ("axis", "ratio", "limit", "multiple")}
+        spec = SearchSpec(probe=probe, start=start, **fields)
         try:
             Axis(spec)
         except UsageError as error:

@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from membench.report.data import Row
 from membench.report.figures.style import DASHES, INK, LEGEND, MUTED, NamedFigure, VariantStyle, link, mark, new_figure
-from membench.report.words import axis_label, axis_scale, axis_title, short_bytes
+from membench.report.words import axis_label, axis_name, axis_scale, short_bytes
 from membench.units import GIB
 
 
@@ -18,7 +18,7 @@ def memory(name: str, rows: Sequence[Row], style: VariantStyle, where: str) -> N
     draw_memory(panel, rows, style)
     figure.legend(handles=memory_legend(rows, style), loc="outside upper center", ncols=3, **LEGEND)
     caption = (
-        f"Peak reserved memory of every probe on the {axis_title(axis).lower()} axis ({where}). "
+        f"Peak reserved memory of every probe on the {axis_name(axis)} axis ({where}). "
         "Filled: fits. Crosses above the budget: out of memory, so the need is known only to exceed the budget."
     )
     return NamedFigure(name, caption, figure)
