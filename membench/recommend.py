@@ -51,10 +51,18 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_cheapest(
-    probe: ProbeSpec, device: Device, found: Sequence[Mix], measure: Callable[[ProbeSpec], Measurement]
+    probe: ProbeSpec,
+    device: Device,
+    found: Sequence[Mix],
+    measure: Callable[[ProbeSpec], Measurement],
+    known: Sequence[Option] = (),
 ) -> Recommendation:
-    """Find by measuring which of ``found``, mixes in order of cost, to train with; the probe's own is not looked at."""
-    choice = cheapest(found, lambda mix: measure(_under(probe, mix.strategy)))
+    """Find by measuring which of ``found``, mixes in order of cost, to train with; the probe's own is not looked at.
+
+    What is ``known`` of them is not measured again.
+    """
+    measured = {option.strategy: option.measurement for option in known}
+    choice = cheapest(found, lambda mix: measure(_under(probe, mix.strategy)), measured)
     return _recommendation(choice, device, probe.budget or device.usable_bytes)
 
 

@@ -9,23 +9,36 @@ from rich.status import Status
 from membench.device import Device
 from membench.plugins import load_plugins
 from membench.probe import Prober
-from membench.recommend import Option, Recommendation, find_cheapest, network_mixes
+from membench.recommend import LADDER, Option, Recommendation, find_cheapest, network_mixes
 from membench.result import Measurement
-from membench.spec import ProbeSpec
+from membench.search import Mix
+from membench.spec import NetworkSpec, ProbeSpec
 
 
 def choose(
     probe: ProbeSpec, device: Device, strategies: Sequence[str], prober: Prober, status: Status
 ) -> Recommendation:
     """The cheapest of the mixes of ``strategies`` (none: all that there are) that fits; ``status`` shows the way."""
-    status.update("counting the operations of each strategy …")
     load_plugins()
+    measure = told(prober, status)
+    known: tuple[Option, ...] = ()
+    if not strategies and isinstance(probe.network, NetworkSpec):
+        # The thriftiest take longest to count and compute more than the first of the others, which may fit at once.
+        found = find_cheapest(probe, device, _counted(probe, LADDER, prober, status)[:1], measure)
+        if found.recommended or found.failure:
+            return found
+        known = found.candidates
+    return find_cheapest(probe, device, _counted(probe, strategies, prober, status), measure, known)
+
+
+def _counted(probe: ProbeSpec, strategies: Sequence[str], prober: Prober, status: Status) -> tuple[Mix, ...]:
+    status.update("counting the operations of each strategy …")
     with ThreadPoolExecutor(1) as pool:
         # The server imports PyTorch meanwhile, as this process does to count.
         started = pool.submit(lambda: prober.versions)
         found = network_mixes(probe.network, strategies, slices=probe.slices)
         started.result()
-    return find_cheapest(probe, device, found, told(prober, status))
+    return found
 
 
 def told(prober: Prober, status: Status) -> Callable[[ProbeSpec], Measurement]:

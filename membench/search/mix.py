@@ -5,7 +5,7 @@ computes everything again; which ones do is measured.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -95,13 +95,18 @@ def _mixed(
         yield Mix(strategy=named(names), cost=least + more, thrift=rungs)
 
 
-def cheapest(found: Sequence[Mix], measure: Callable[[Mix], Measurement]) -> Choice:
+def cheapest(
+    found: Sequence[Mix], measure: Callable[[Mix], Measurement], known: Mapping[str, Measurement] | None = None
+) -> Choice:
     """Measure until the first of ``found``, which are in order of cost, that fits is known; see `Choice`.
+
+    ``known`` are measurements from before, by the strategy.
 
     A mix that does not fit rules out those that keep more, and one that fits those that cost more; each probe is of
     the mix that rules out most, whichever way it ends.
     """
     search = _Search(found)
+    search.measured = {at: known[mix.strategy] for at, mix in enumerate(found) if known and mix.strategy in known}
     while (index := search.next()) is not None:
         search.measured[index] = measure(found[index])
     return search.choice()

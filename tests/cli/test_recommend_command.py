@@ -1,12 +1,14 @@
 """``membench recommend``, and ``auto`` of ``membench measure``."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from running import Run
 
+from membench.recommend import LADDER
 from membench.search import Mix
-from membench.spec import ProbeSpec
+from membench.spec import NetworkSpec, ProbeSpec
 
 MIXES = (
     Mix(strategy="plain", cost=1.0, thrift=(0, 0)),
@@ -34,6 +36,28 @@ def test_the_cheapest_that_fits_for_people(cli: Run, probes: list[ProbeSpec]) ->
     assert "membench measure --device rtx-3090-24gb --budget 3GiB --strategy reversible:plain" in " ".join(
         ended.out.split()
     )
+
+
+def test_what_computes_nothing_twice_is_measured_before_the_thriftiest_are_counted(
+    cli: Run, probes: list[ProbeSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[Sequence[str]] = []
+
+    def mixes(network: NetworkSpec, strategies: Sequence[str], **_: object) -> tuple[Mix, ...]:
+        counted.append(strategies)
+        return MIXES
+
+    monkeypatch.setattr("membench.cli.candidates.network_mixes", mixes)
+    assert json.loads(cli("recommend", *ARGUMENTS, "--json").out)["recommended"]["strategy"] == "plain"
+    assert (counted, [probe.strategy for probe in probes]) == ([LADDER], ["plain"])
+    counted.clear()
+    probes.clear()
+    found = json.loads(cli("recommend", *ARGUMENTS, "--budget", "3GiB", "--json").out)
+    assert found["recommended"]["strategy"] == "reversible:plain"
+    assert counted == [LADDER, ()]
+    limited = [probe.strategy for probe in probes if probe.budget]
+    assert limited == [each["strategy"] for each in found["candidates"]]
+    assert limited.count("plain") == 1
 
 
 def test_the_same_for_programs(cli: Run, probes: list[ProbeSpec]) -> None:
