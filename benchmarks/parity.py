@@ -45,7 +45,7 @@ CASES, SIDE, SEED = 24, 64, 0
 LEARNT = 0.80
 LARGE = (128, 128, 128)
 NETWORK = NetworkSpec(base_channels=16, norm_groups=4, stages=3, blocks=1, expansion=2)
-PARITY = TrainSpec(network=NETWORK, steps=50, patch=(32, 32, 32), learning_rate=1e-3, overlap=0.25, checkpoint_every=25)
+PARITY = TrainSpec(network=NETWORK, steps=50, patch=(32, 32, 32), learning_rate=5e-4, overlap=0.25, checkpoint_every=25)
 LEARNING = TrainSpec(
     network=NETWORK, steps=100, patch=(48, 48, 48), learning_rate=5e-3, overlap=0.25, checkpoint_every=25
 )
