@@ -52,8 +52,8 @@ HELP = {
     "accumulate": "Batches before the weights change.",
     "learning_rate": "At the first step; it falls to 0 along half a cosine.",
     "held_out": "Part of the cases to evaluate on, never trained on.",
-    "loss": "What is minimised: MONAI's DiceLoss, alone or with PyTorch's binary cross-entropy. dice-bce-slabs is their "
-    "sum, computed slab by slab: less memory where a sample is a whole volume.",
+    "loss": "What is minimised: MONAI's DiceLoss, alone or with PyTorch's binary cross-entropy. dice-bce-slabs is "
+    "their sum, computed slab by slab: less memory where a sample is a whole volume.",
     "parallel": "PyTorch's way over several ranks. ddp: each holds the whole network; fsdp2: each holds a part of "
     "parameters, gradients and optimizer states.",
     "overlap": "Of neighbouring windows when a case is evaluated.",

@@ -15,9 +15,9 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 def get_loss(name: Loss) -> Criterion:
     """The loss of logits (N, 3, X, Y, Z) and regions (N, 3, X, Y, Z), uint8; each region has its own sigmoid.
 
-    ``monai-dice`` is MONAI's DiceLoss, its smooth_nr and smooth_dr at 1 voxel, and ``monai-dice-bce`` the sum of it and
-    PyTorch's binary cross-entropy (MONAI's DiceCELoss would take a softmax over regions that overlap). They hold several
-    tensors of the logits' size. ``dice-bce-slabs`` is the same sum, gone through in slabs of the volume.
+    ``monai-dice`` is MONAI's DiceLoss, its smooth_nr and smooth_dr at 1 voxel, and ``monai-dice-bce`` the sum of it
+    and PyTorch's binary cross-entropy (MONAI's DiceCELoss would take a softmax over regions that overlap). They hold
+    several tensors of the logits' size. ``dice-bce-slabs`` is the same sum, gone through in slabs of the volume.
     """
     if name == "dice-bce-slabs":
         return segmentation_loss
