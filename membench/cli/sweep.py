@@ -48,7 +48,9 @@ def sweep(
     """
     chosen = load_preset(preset)
     target = resolve(device or (chosen.device if device_file is None else None))
-    budgets = [parse_bytes(size) for size in budget or ()]
+    budgets = [parse_bytes(size) for size in budget or chosen.budgets]
+    for size in budgets:
+        target.check_budget(size)
     planned = plan(
         chosen,
         device=target.info.name,
@@ -89,13 +91,7 @@ def _sweep(planned: Plan, device: Device, jobs: int, folder: Path) -> tuple[Swee
 
 
 def _affordable(planned: Plan, device: Device) -> Plan:
-    """The plan without the studies of budgets that the device does not have.
-
-    Raises:
-        UsageError: one of the main searches needs more than the device has.
-    """
-    for search in planned.searches:
-        device.check_budget(search.probe.budget)
+    """The plan without the studies of budgets that the device does not have."""
     kept = tuple(study for study in planned.sensitivity if (study.probe.budget or 0) <= device.usable_bytes)
     if left_out := len(planned.sensitivity) - len(kept):
         note(f"studies left out, because {device.info.name} does not have their budget: {left_out}")

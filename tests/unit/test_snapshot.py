@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import pickletools
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def test_a_reference_to_elsewhere_is_refused(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (b"", "is no pickle that can be read"),
-        (b"PK\x03\x04 a file of torch.save", "is no pickle that can be read"),
+        (b"PK\x03\x04 a file of torch.save", "is refused: it refers to something outside itself"),
         (pickle.dumps(PLAIN)[:-40], "is no pickle that can be read"),
         (b"\x80\x04\x8d" + (1 << 62).to_bytes(8, "little"), "is no pickle that can be read"),
         ([1, 2], "is no snapshot of PyTorch's allocator"),
@@ -149,6 +150,23 @@ def test_a_file_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
         read_snapshot(tmp_path / "none.pickle")
     with pytest.raises(MembenchError, match="Is a directory"):
         read_snapshot(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02]r\xff\xff\xff\x3f.",
+        b"\x80\x05\x96\x00\x00\x00\x40\x00\x00\x00\x00.",
+        b"\x80\x04\x8d" + b"\x7f" * 8 + b".",
+    ],
+)
+def test_a_few_bytes_do_not_take_much_memory(tmp_path: Path, content: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(MembenchError):
+        read_snapshot(written(tmp_path, content))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 GOOD = pickletools.optimize(pickle.dumps(PLAIN, 2))
