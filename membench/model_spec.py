@@ -83,7 +83,9 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise UsageError("targets are for a loss; name it with --loss package.module:function")
         for name, value in self.values.items():
             if name in GIVEN:
-                raise UsageError(f"{name} has an option of its own; set it with --{name}")
+                raise UsageError(
+                    f"{name} is a setting of the probe; set it with --{name}, in a preset as {name} of [probe]"
+                )
             if name not in self.axes:
                 raise UsageError(f"{name} is set, but {{{name}}} stands in no shape and no argument")
             if value < 1:

@@ -85,4 +85,4 @@ def choice_facts(found: Recommendation | None) -> Iterator[tuple[str, str]]:
     if found.recommended and found.cheaper:
         names = ", ".join(option.strategy for option in found.cheaper)
         yield "Next cheaper", f"{names}: out of memory"
-    yield "Measured", f"{len(found.candidates)} strategies to choose this one"
+    yield "Measured", f"{len(found.candidates)} to choose this one"

@@ -2,6 +2,8 @@
 
 import os
 import re
+import sys
+from pathlib import Path
 
 import msgspec
 
@@ -57,7 +59,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     def child_environment(self) -> dict[str, str]:
         """This process's environment for a child that uses the device, whose results shall not depend on it."""
         inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-        return inherited | self.environment
+        return inherited | self.environment | _path_to_this_package()
 
     def check_budget(self, budget: int | None) -> None:
         """Refuse a budget that the device does not have.
@@ -71,6 +73,14 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
                 f"{format_bytes(self.usable_bytes)} ({self.usable_bytes} bytes); "
                 f"give a smaller one, such as --budget {self.usable_bytes // GIB}GiB"
             )
+
+
+def _path_to_this_package() -> dict[str, str]:
+    """Where an editable install is found by no path: a folder named membench in the working folder is not it."""
+    root = str(Path(__file__).parents[2])
+    if root in sys.path:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), root]))}
 
 
 def default_device() -> str:

@@ -156,8 +156,8 @@ class _Planner:
         if isinstance(network, NetworkSpec):
             network = overridden(network, template.network | {"coupling": variant.coupling}, where)
         changes: dict[str, Any] = template.probe
-        if isinstance(changes.get("volume"), str):
-            changes = changes | {"volume": parse_volume(changes["volume"])}
+        if isinstance(changes.get("volume"), str | int):
+            changes = changes | {"volume": parse_volume(str(changes["volume"]))}
         probe = overridden(self.probe, changes, where)
         probe = msgspec.structs.replace(probe, network=network, strategy=variant.strategy, budget=budget)
         fields = {name: getattr(template, name) for name in ("axis", "ratio", "limit", "multiple")}

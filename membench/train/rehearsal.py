@@ -5,7 +5,6 @@ Nothing is learnt there, since nothing is computed; memory is all that is asked.
 PyTorch's allocator, is not in it.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -37,9 +36,7 @@ def rehearse(spec: TrainSpec, device: Device, volume: Volume, ranks: int = 1) ->
         MembenchError: the process did not live to tell.
     """
     request = Request(spec=spec, volume=volume, ranks=ranks, device=device.info.name)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **device.environment}
-    for name in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "PYTORCH_NO_CUDA_MEMORY_CACHING"):
-        environment.pop(name, None)  # the result depends on the request alone
+    environment = device.child_environment() | {"OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryFile() as printed:
         done = subprocess.run(
             [sys.executable, "-m", "membench.train.rank"],

@@ -1,5 +1,8 @@
 import json
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from running import Run
@@ -33,6 +36,14 @@ def test_contract_on_the_emulated_device(program: Run) -> None:
     assert found.pop("seconds") > 0
     assert again.pop("seconds") > 0
     assert found == again
+
+
+def test_a_folder_of_the_same_name_is_not_taken_for_membench(tmp_path: Path) -> None:
+    (tmp_path / "membench").mkdir()
+    words = [sys.executable, "-P", "-m", "membench", *shlex.split("measure --device t4 --volume 16 --stages 2 --json")]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "fits"
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def test_the_options_of_a_model_make_it_again(value: object) -> None:
         ({"targets": ("y=4",), "loss": "a:b"}, "have no names"),
         ({"inputs": ("1x{n}",)}, r"\{n\} has no value"),
         ({"values": {"n": 3}}, "stands in no shape"),
-        ({"values": {"volume": 3}}, "option of its own"),
+        ({"values": {"volume": 3}}, "is a setting of the probe"),
         ({"inputs": ("{n}",), "values": {"n": 0}}, "at least 1"),
         ({"inputs": ("1x",)}, "is not a shape"),
         ({"inputs": ("1x0x3",)}, "at least 1"),
